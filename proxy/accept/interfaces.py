@@ -1,0 +1,62 @@
+"""What a connection needs of the pipeline."""
+
+from typing import Protocol
+
+from proxy.model.decision import Reason
+from proxy.model.request import Headers
+
+
+class Exchange(Protocol):
+    """One request and its response."""
+
+    def begin(self, method: str, target: bytes, version: str, headers: Headers, *, keep_alive: bool) -> None:
+        """Take the head of the request."""
+
+    def refuse(self, reason: Reason, detail: str, claimed_target: bytes) -> None:
+        """Refuse a request whose head can't be read."""
+
+    def body(self, data: bytes) -> None:
+        """Take a piece of the request's body."""
+
+    def end(self) -> None:
+        """The request has come whole."""
+
+    def request_failed(self, reason: Reason, detail: str = "") -> None:
+        """The rest of the request will not come."""
+
+    def client_gone(self) -> None:
+        """Nobody waits for the response."""
+
+    def client_blocked(self) -> None:
+        """The client does not take the response as fast as it comes."""
+
+    def client_writable(self) -> None:
+        """The client took what waited for it."""
+
+
+class Exchanges(Protocol):
+    """Makes an exchange for each request."""
+
+    def open(self, client: "Connection", peer: str) -> Exchange:
+        """Return the exchange for a request from `peer`."""
+
+
+class Connection(Protocol):
+    """The connection as its exchanges may use it."""
+
+    is_blocked: bool
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the response."""
+
+    def pause_request(self) -> None:
+        """Hold the request body back."""
+
+    def resume_request(self) -> None:
+        """Let the request body come on."""
+
+    def finish(self, *, keep_alive: bool) -> None:
+        """The response is sent whole."""
+
+    def abort(self) -> None:
+        """Reset the connection."""

@@ -1,0 +1,107 @@
+"""
+The listening socket and the connections that came through it.
+
+Law: no more connections than the limit, and none without a deadline. A stop closes the socket first,
+then idle connections, then waits for what is in flight, and at the deadline resets what is left.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.accept.client import ClientConnection
+from proxy.accept.interfaces import Exchanges
+
+BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one client may take of us; sizes in bytes, times in seconds."""
+
+    max_connections: int
+    max_header_bytes: int
+    max_header_count: int
+    max_target_bytes: int
+    headers_timeout_s: float
+    body_idle_timeout_s: float
+    keep_alive_timeout_s: float
+    write_idle_timeout_s: float
+
+
+class Listener:
+    """Accepts connections; `now` is the coarse monotonic clock that `sweep` moves."""
+
+    __slots__ = (
+        "_clock",
+        "_connections",
+        "_server",
+        "accepted",
+        "exchanges",
+        "is_draining",
+        "limits",
+        "now",
+        "refused",
+    )
+
+    def __init__(self, exchanges: Exchanges, limits: Limits, clock: Callable[[], float]) -> None:
+        self.exchanges = exchanges
+        self.limits = limits
+        self._clock = clock
+        self._connections: set[ClientConnection] = set()
+        self._server: asyncio.Server | None = None
+        self.now = clock()
+        self.is_draining = False
+        self.accepted = 0
+        self.refused = 0
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port, which the system chose if `port` is 0."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: ClientConnection(self), host, port, backlog=BACKLOG)
+        bound: socket.socket = self._server.sockets[0]
+        return int(bound.getsockname()[1])
+
+    def add(self, connection: ClientConnection) -> None:
+        """Take a new connection, or reset it if there are too many."""
+        if len(self._connections) >= self.limits.max_connections or self.is_draining:
+            self.refused += 1
+            connection.abort()
+            return
+        self.accepted += 1
+        self._connections.add(connection)
+
+    def remove(self, connection: ClientConnection) -> None:
+        """Strike off a connection that is closed."""
+        self._connections.discard(connection)
+
+    def sweep(self, now: float) -> None:
+        """Expire connections whose deadline has passed; called several times a second."""
+        self.now = now
+        for connection in [held for held in self._connections if held.deadline <= now]:
+            connection.expire()
+
+    async def stop(self, timeout_s: float) -> int:
+        """Stop accepting, let what is in flight finish, and return how many connections had to be reset."""
+        self.is_draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in [held for held in self._connections if held.is_idle]:
+            connection.expire()
+        give_up_at = self._clock() + timeout_s
+        while self._connections and self._clock() < give_up_at:
+            await asyncio.sleep(0.02)
+        left = list(self._connections)
+        for connection in left:
+            connection.abort()
+        await asyncio.sleep(0)
+        return len(left)
+
+    @property
+    def connection_count(self) -> int:
+        """Open client connections."""
+        return len(self._connections)
+
+    def __repr__(self) -> str:
+        return f"<Listener [{len(self._connections)} connections]>"

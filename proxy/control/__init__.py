@@ -1,0 +1,1 @@
+"""The admin port: what operators and their tools ask. Nothing here is reachable from the data port."""

@@ -1,0 +1,278 @@
+"""
+One connection to an upstream: one request at a time, on the C parser.
+
+Law: a connection goes back to the pool only when both messages are known to have ended and not a
+byte is left over; in every other case it is closed. A response that ends early is never passed on
+as one that is complete.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httptools
+
+from proxy.forward.interfaces import Receiver
+from proxy.model.decision import Reason
+from proxy.wire.framing import Framing, response_framing
+from proxy.wire.headers import EVERYDAY_CONNECTION, keep_in_response, normal_name, without_nominated
+
+if TYPE_CHECKING:
+    from proxy.forward.pool import Pool
+
+# An upstream that sends more header lines or bytes than this is broken or hostile.
+MAX_HEADER_COUNT = 256
+MAX_HEAD_BYTES = 128 * 1024
+
+NEVER = float("inf")
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """
+    Sends requests and hands each response to its receiver.
+
+    `deadline` is the monotonic second at which the pool's sweep gives up waiting.
+    """
+
+    __slots__ = (
+        "_can_reuse",
+        "_content_length",
+        "_framing",
+        "_head_bytes",
+        "_is_complete",
+        "_lines",
+        "_nominated",
+        "_parser",
+        "_phrase",
+        "_pool",
+        "_receiver",
+        "_request_ended",
+        "_status",
+        "_transfer_encodings",
+        "deadline",
+        "transport",
+    )
+
+    def __init__(self, pool: "Pool") -> None:
+        self._pool = pool
+        self.transport: asyncio.Transport | None = None
+        self._receiver: Receiver | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._request_ended = True
+        self.deadline = NEVER
+        self._phrase = b""
+        self._lines: list[bytes] = []
+        self._nominated: set[bytes] = set()
+        self._content_length: int | None = None
+        self._transfer_encodings: list[bytes] = []
+        self._head_bytes = 0
+        self._framing: Framing | None = None
+        self._is_complete = False
+        self._can_reuse = False
+        self._status = 0
+
+    # The request, called by the forwarder.
+
+    def start(self, receiver: Receiver) -> None:
+        """Take `receiver`'s request; its bytes follow by `send`."""
+        self._receiver = receiver
+        self._request_ended = False
+        self._is_complete = False
+        self._framing = None
+        self.deadline = NEVER
+
+    def send(self, data: bytes) -> None:
+        """Send bytes of the request."""
+        assert self.transport is not None
+        self.transport.write(data)
+
+    def end_request(self) -> None:
+        """Note that the request is sent whole; from now on the upstream owes the response."""
+        self._request_ended = True
+        if self._framing is None:
+            self.deadline = self._pool.now + self._pool.upstream.response_timeout_s
+
+    def pause(self) -> None:
+        """Stop reading: the client does not keep up."""
+        assert self.transport is not None
+        self.transport.pause_reading()
+        self.deadline = NEVER
+
+    def resume(self) -> None:
+        """Read on."""
+        assert self.transport is not None
+        self.transport.resume_reading()
+        self.deadline = self._pool.now + self._pool.upstream.body_idle_timeout_s
+
+    def abort(self) -> None:
+        """Drop the connection at once; nothing more reaches the receiver."""
+        self._receiver = None
+        self._close()
+
+    def expire(self) -> None:
+        """Give up on an upstream that let its deadline pass."""
+        if self._receiver is None:
+            self._close()
+        else:
+            self._fail(Reason.UPSTREAM_TIMEOUT)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio.Protocol
+        self.transport = transport  # type: ignore[assignment]  # a stream transport, by the way it was made
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio.Protocol
+        if self._receiver is None:
+            # Bytes that nobody asked for would be read as the answer to the next request.
+            self._close()
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            # After a complete response this is only bytes too many: the response stands.
+            if not self._is_complete:
+                self._fail(Reason.UPSTREAM_MALFORMED)
+                return
+            self._request_ended = False
+        self._after_feeding()
+
+    def _after_feeding(self) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            return  # it was dropped meanwhile, from within the parser's callbacks
+        if self._is_complete:
+            self._finish(receiver)
+        else:
+            if self._framing is not None and self.deadline is not NEVER:
+                self.deadline = self._pool.now + self._pool.upstream.body_idle_timeout_s
+            receiver.response_flush()
+
+    def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol
+        self._pool.forget(self)
+        receiver, self._receiver = self._receiver, None
+        if receiver is None:
+            return
+        if error is None and self._framing is Framing.UNTIL_CLOSE:
+            receiver.response_end()
+        else:
+            receiver.response_failed(Reason.UPSTREAM_RESET)
+
+    def pause_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
+        if self._receiver is not None:
+            self.deadline = self._pool.now + self._pool.upstream.body_idle_timeout_s
+            self._receiver.upstream_blocked()
+
+    def resume_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
+        if self._receiver is not None:
+            self.deadline = NEVER if not self._request_ended else self.deadline
+            self._receiver.upstream_writable()
+
+    # The parser's events.
+
+    def on_message_begin(self) -> None:
+        """A response begins; a second one for the same request is not ours to pass on."""
+        if self._is_complete:
+            raise ResponseRefused
+        self._begin_head()
+
+    def on_status(self, phrase: bytes) -> None:
+        """Take the reason phrase, or a part of it."""
+        self._phrase += phrase
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header line, or one trailer, which is dropped."""
+        if self._framing is not None:
+            return
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > MAX_HEAD_BYTES or len(self._lines) > 4 * MAX_HEADER_COUNT:
+            raise ResponseRefused
+        if keep_in_response(name):
+            self._lines += (name, b": ", value, b"\r\n")
+            return
+        lowered = name.lower()
+        if lowered == b"content-length":
+            self._content_length = int(value)
+        elif lowered == b"transfer-encoding":
+            self._transfer_encodings.append(value.strip(b" \t").lower())
+        elif lowered == b"connection" and value not in EVERYDAY_CONNECTION:
+            self._nominated.update(normal_name(token.strip(b" \t")) for token in value.split(b","))
+
+    def on_headers_complete(self) -> None:
+        """Hand on the head, an interim one or the final one."""
+        receiver = self._receiver
+        if receiver is None or self._is_complete:
+            raise ResponseRefused
+        status = self._status = self._parser.get_status_code()
+        lines = without_nominated(self._lines, self._nominated) if self._nominated else self._lines
+        if status < 200:
+            if status == 101 or status < 100:
+                raise ResponseRefused  # nobody asked to switch
+            receiver.interim_response(status, self._phrase, lines)
+            return
+        framing = response_framing(receiver.method, status, self._transfer_encodings, self._content_length)
+        if framing is None:
+            raise ResponseRefused
+        self._framing = framing
+        self.deadline = self._pool.now + self._pool.upstream.body_idle_timeout_s
+        receiver.response_head(status, self._phrase, lines, framing, self._content_length)
+        if receiver.method == "HEAD":
+            self._end_without_body()
+
+    def on_body(self, data: bytes) -> None:
+        """Hand on a piece of the body."""
+        if self._is_complete or self._receiver is None:
+            raise ResponseRefused
+        self._receiver.response_body(data)
+
+    def on_message_complete(self) -> None:
+        """Note the end of the final response."""
+        if self._status >= 200:
+            self._is_complete = True
+            self._can_reuse = self._parser.should_keep_alive()  # the parser forgets once it goes on
+
+    # Ends.
+
+    def _begin_head(self) -> None:
+        self._phrase = b""
+        self._lines = []
+        self._nominated = set()
+        self._content_length = None
+        self._transfer_encodings = []
+        self._head_bytes = 0
+
+    def _end_without_body(self) -> None:
+        # llhttp does not know that this answers a HEAD and waits for the body that the length
+        # announces; a fresh parser reads the next response.
+        self._is_complete = True
+        self._can_reuse = self._parser.should_keep_alive()
+
+    def _finish(self, receiver: Receiver) -> None:
+        self._receiver = None
+        if receiver.method == "HEAD":
+            self._parser = httptools.HttpResponseParser(self)
+        if self._can_reuse and self._request_ended:
+            self._pool.release(self)
+        else:
+            self._close()
+        receiver.response_end()
+
+    def _fail(self, reason: Reason) -> None:
+        receiver, self._receiver = self._receiver, None
+        self._close()
+        if receiver is not None:
+            receiver.response_failed(reason)
+
+    def _close(self) -> None:
+        self._pool.forget(self)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def __repr__(self) -> str:
+        state = "idle" if self._receiver is None else "busy"
+        return f"<UpstreamConnection {self._pool.upstream.name} {state}>"
+
+
+class ResponseRefused(Exception):  # noqa: N818 - it stops the parser, it is no error
+    """The upstream's response is not one that we pass on; raised inside the parser's callbacks only."""

@@ -1,0 +1,65 @@
+"""What the upstream side tells the one who forwarded a request."""
+
+from typing import Protocol
+
+from proxy.model.decision import Reason
+from proxy.wire.framing import Framing
+
+
+class Receiver(Protocol):
+    """
+    Takes the response to one request, piece by piece, in order.
+
+    After `response_end` or `response_failed` nothing more comes. Pieces that arrive together are
+    followed by one `response_flush`.
+    """
+
+    method: str
+
+    def take(self, outbound: "Outbound") -> None:
+        """Send the request on `outbound`."""
+
+    def interim_response(self, status: int, phrase: bytes, lines: list[bytes]) -> None:
+        """Take a 1xx response; `lines` is a flat list of header bytes."""
+
+    def response_head(
+        self, status: int, phrase: bytes, lines: list[bytes], framing: Framing, content_length: int | None
+    ) -> None:
+        """Take the final response's head; `lines` is a flat list of header bytes without the framing."""
+
+    def response_body(self, data: bytes) -> None:
+        """Take a piece of the body, never empty."""
+
+    def response_flush(self) -> None:
+        """Send on what has come so far."""
+
+    def response_end(self) -> None:
+        """The response is complete."""
+
+    def response_failed(self, reason: Reason) -> None:
+        """There will be no (complete) response."""
+
+    def upstream_writable(self) -> None:
+        """The upstream took what was waiting for it; more of the request body may come."""
+
+    def upstream_blocked(self) -> None:
+        """The upstream does not keep up; the request body has to wait."""
+
+
+class Outbound(Protocol):
+    """The part of a connection that its request may use."""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes of the request."""
+
+    def end_request(self) -> None:
+        """The request is sent whole."""
+
+    def pause(self) -> None:
+        """Hold the response back."""
+
+    def resume(self) -> None:
+        """Let the response come on."""
+
+    def abort(self) -> None:
+        """Drop the connection; nothing more comes."""

@@ -1,0 +1,38 @@
+"""
+The one question that every entrance asks: who is it, and may they?
+
+Law: a presented credential is judged before the route is spoken of, so that nobody without a good
+one learns which routes exist; a bad one ends the request on public routes too.
+"""
+
+from proxy.live import Live, Passage
+from proxy.model.decision import DENIALS, Decision, Reason
+from proxy.model.identity import Identity
+from proxy.model.request import Request
+
+# Our own documents live here; no route may reach an upstream through it.
+OWN_PREFIX = "/.rolegate/"
+
+
+def find_passage(live: Live, request: Request) -> Passage | None:
+    """Return the passage that the request's target leads to."""
+    if request.path.startswith(OWN_PREFIX):
+        return None
+    return live.routes.find(request.host, request.path, request.method)
+
+
+def judge(passage: Passage | None, identity: Identity | None, request: Request, now: float) -> Decision:
+    """Return the decision on a request whose credential, if any, turned out good."""
+    if request.has_encoded_slash and (passage is None or not passage.route.encoded_slashes):
+        return DENIALS[Reason.AMBIGUOUS_PATH]
+    if identity is None:
+        return DENIALS[Reason.CREDENTIAL_MISSING] if passage is None else passage.decide(None, request, now)
+    if passage is None:
+        return DENIALS[Reason.NO_ROUTE]
+    accepted = passage.audiences.get(identity.issuer)
+    if accepted is None:
+        return DENIALS[Reason.ISSUER_UNKNOWN]
+    # Here and not in the token cache: the same token may be meant for one route and not for another.
+    if identity.audiences.isdisjoint(accepted):
+        return DENIALS[Reason.AUDIENCE_MISMATCH]
+    return passage.decide(identity, request, now)

@@ -1,0 +1,59 @@
+"""
+RFC 7515 JOSE header of a token: read once, believed in nothing but the choice of a key.
+
+`jku`, `x5u`, `x5c` and `jwk` are never looked at: a token does not get to say which key proves it.
+"""
+
+from dataclasses import dataclass
+
+from proxy.identify.interfaces import Refusal
+from proxy.identify.issuers import ALGORITHMS, is_never_a_credential, media_type
+from proxy.identify.strict import decode_base64url, decode_object
+from proxy.model.decision import Reason
+
+# A key id is a name; longer ones only serve to fill logs.
+MAX_KID_CHARS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The three members that count. `typ` is a media type as `issuers.media_type` writes it, or empty."""
+
+    algorithm: str
+    kid: str | None
+    typ: str
+
+
+def read_header(unverified_segment: bytes) -> Header | Refusal:
+    """Return the header of a token, or why no issuer at all could accept it."""
+    try:
+        members = decode_object(decode_base64url(unverified_segment))
+    except ValueError as error:
+        return Refusal(Reason.TOKEN_MALFORMED, f"the header is not readable: {error}")
+    algorithm = members.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        return Refusal(
+            Reason.ALGORITHM_REFUSED, f"algorithm must be an asymmetric signature, got {shown(algorithm)}"
+        )
+    if "crit" in members:
+        return Refusal(Reason.CRITICAL_HEADER, "the header has `crit`, and no extension is understood here")
+    # RFC 7797: `b64: false` changes what was signed. Allowed with `crit` only, refused in any case.
+    if members.get("b64", True) is not True:
+        return Refusal(Reason.CRITICAL_HEADER, "the header has `b64`, and the payload must be base64url")
+    kid = members.get("kid")
+    if "kid" in members and not (isinstance(kid, str) and len(kid) <= MAX_KID_CHARS):
+        detail = f"`kid` must be text of at most {MAX_KID_CHARS} characters, got {shown(kid)}"
+        return Refusal(Reason.TOKEN_MALFORMED, detail)
+    typ = members.get("typ", "")
+    if not isinstance(typ, str):
+        return Refusal(Reason.TYPE_REFUSED, f"`typ` must be text, got {shown(typ)}")
+    name = media_type(typ)
+    if is_never_a_credential(name):
+        return Refusal(Reason.TYPE_REFUSED, f"a `{name}` is not a credential")
+    return Header(algorithm, kid if isinstance(kid, str) else None, name)
+
+
+def shown(value: object) -> str:
+    """Return a value of a token for a message: short, printable, in backticks."""
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return f"`{text[:80]}`"

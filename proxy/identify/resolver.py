@@ -1,0 +1,119 @@
+"""
+The entrance of this step: a token in, an identity or a denial out.
+
+Law: finding never waits. Only where a fetch of keys could change the answer does `find` say so,
+and then `fetch` waits for it once. Every denial here is prebuilt; the detail is for `explain`.
+"""
+
+from collections.abc import Callable, Iterable
+
+from proxy.identify import jwt
+from proxy.identify.cache import TokenCache
+from proxy.identify.claims import IdentityBuilder
+from proxy.identify.header import shown
+from proxy.identify.interfaces import Refusal
+from proxy.identify.issuers import Issuer, quoted
+from proxy.identify.keyring import KeyRing
+from proxy.identify.registered import audiences_of
+from proxy.model.decision import DENIALS, Decision, Reason
+from proxy.model.identity import Identity
+
+KEY_REASONS = frozenset({Reason.KEY_UNKNOWN, Reason.KEYS_UNAVAILABLE})
+"""The refusals that newer keys could turn into a yes."""
+
+
+class Resolver:
+    """Knows who sends which token, for one configuration."""
+
+    __slots__ = ("_builder", "_by_url", "_keys", "_max_token_bytes", "cache")
+
+    def __init__(
+        self, issuers: Iterable[Issuer], keys: KeyRing, cache: TokenCache, builder: IdentityBuilder
+    ) -> None:
+        self._by_url = index_by_url(issuers)
+        self._keys = keys
+        self._builder = builder
+        self._max_token_bytes = max((issuer.max_token_bytes for issuer in self._by_url.values()), default=0)
+        self.cache = cache
+        keys.on_change(cache.forget)
+
+    def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
+        """Return who sends the token, or the denial; None if keys must be fetched to tell."""
+        # Before hashing: work must not grow with what an attacker sends.
+        if len(unverified_token) > self._max_token_bytes:
+            return DENIALS[Reason.TOKEN_TOO_LARGE]
+        identity = self.cache.get(unverified_token, now)
+        if identity is not None:
+            return identity
+        result = self._verify(unverified_token, now)
+        if not isinstance(result, Refusal):
+            return result
+        if result.reason in KEY_REASONS and result.issuer is not None and self._keys.may_fetch(result.issuer):
+            return None
+        return DENIALS[result.reason]
+
+    async def fetch(self, unverified_token: bytes, now: Callable[[], float]) -> Identity | Decision:
+        """
+        Return who sends the token, after one fetch of its issuer's keys where that can help.
+
+        Waits as long as a fetch may take (`KeyTimes.timeout_s`). Cancelling it does not cancel
+        the fetch, which others may be waiting for.
+        """
+        result = self._verify(unverified_token, now())
+        if isinstance(result, Refusal) and result.reason in KEY_REASONS and result.issuer is not None:
+            if self._keys.may_fetch(result.issuer):
+                await self._keys.refresh(result.issuer)
+            result = self._verify(unverified_token, now())
+        return DENIALS[result.reason] if isinstance(result, Refusal) else result
+
+    def explain_refusal(self, unverified_token: bytes, now: float) -> list[str]:
+        """
+        Return every check of the token in words, the last one saying what it came to.
+
+        Runs the checks that requests meet, plus the comparison with the issuer's audiences. Call
+        it after `fetch`, or it can only say that there are no keys.
+        """
+        lines: list[str] = []
+        for promise, outcome in jwt.explain(unverified_token, self._by_url, self._keys, now):
+            if isinstance(outcome, Refusal):
+                lines.append(f"no: {promise}: {outcome.detail} ({outcome.reason})")
+            elif outcome is None:
+                lines.append(f"ok: {promise}")
+            else:
+                lines.append(explain_audience(outcome))
+                identity = self._builder.build(outcome, now)
+                lines.append(f"ok: it speaks of {identity!r}")
+        return lines
+
+    def _verify(self, unverified_token: bytes, now: float) -> Identity | Refusal:
+        result = jwt.verify(unverified_token, self._by_url, self._keys, now)
+        if isinstance(result, Refusal):
+            return result
+        identity = self._builder.build(result, now)
+        self.cache.put(unverified_token, identity, now)
+        return identity
+
+
+def explain_audience(verified: jwt.Verified) -> str:
+    """Return in words whether a verified token is for us, unless a route names other audiences."""
+    audiences, welcome = audiences_of(verified.claims), verified.issuer.audiences
+    if audiences & welcome:
+        return f"ok: it is for {quoted(sorted(audiences & welcome))}"
+    names = ", ".join(shown(name) for name in sorted(audiences))
+    promise = f"no: it is for us: `aud` is {names}, expected {quoted(sorted(welcome))}"
+    return f"{promise} ({Reason.AUDIENCE_MISMATCH}, unless the route names it)"
+
+
+def index_by_url(issuers: Iterable[Issuer]) -> dict[str, Issuer]:
+    """
+    Return issuers by their URL.
+
+    Two issuers with one URL are a mistake of whoever builds them (settings refuse it with a
+    place): a token could then be read by either, with different audiences and limits.
+    """
+    by_url: dict[str, Issuer] = {}
+    for issuer in issuers:
+        if issuer.url in by_url:
+            raise ValueError(f"issuers `{by_url[issuer.url].alias}` and `{issuer.alias}` have the same URL")
+        by_url[issuer.url] = issuer
+    return by_url

@@ -1,0 +1,86 @@
+"""
+The members of an audit record, as JSON text.
+
+Law: no token, cookie, header or query string gets here; a path in a record is the canonical one,
+and text that came unread from a client is escaped by the JSON encoder.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from proxy.model.decision import Decision
+from proxy.model.flow import Flow
+from proxy.model.identity import IdentityKind
+
+VERSION = 1
+ANONYMOUS = '"issuer":null,"subject":null,"kind_of_identity":null,"claims":{},"roles":[]'
+
+# A refused target can be as long as the limit allows; the record needs enough to recognise it.
+MAX_CLAIMED_CHARS = 256
+
+
+def json_text(value: object) -> str:
+    """Return `value` as compact JSON."""
+    # Not every str is UTF-8: a lone surrogate would otherwise lose us the whole record.
+    try:
+        return msgspec.json.encode(value).decode()
+    except (UnicodeEncodeError, ValueError):
+        return msgspec.json.encode(repr(value)).decode()
+
+
+def identity_members(
+    issuer: str, subject: str, kind: IdentityKind, claims: Mapping[str, object], roles: Iterable[str]
+) -> str:
+    """Return the members that say who asked; `claims` is already the profile's allow list."""
+    members = {
+        "issuer": issuer,
+        "subject": subject,
+        "kind_of_identity": kind.value,
+        "claims": dict(claims),
+        "roles": sorted(roles),
+    }
+    return json_text(members)[1:-1]
+
+
+def decision_members(decision: Decision, policy_version: str) -> str:
+    """Return the members that say what was decided, by which rule of which policy."""
+    members = {
+        "decision": "allow" if decision.allowed else "deny",
+        "reason": decision.reason.value,
+        "rule": decision.rule,
+        "policy_version": policy_version,
+    }
+    return json_text(members)[1:-1]
+
+
+def request_members(flow: Flow) -> str:
+    """Return the members that say what was asked."""
+    request = flow.request
+    if request is None:
+        claimed = {
+            "client": flow.client_address,
+            "method": flow.claimed_method[:MAX_CLAIMED_CHARS],
+            "host": flow.claimed_host[:MAX_CLAIMED_CHARS],
+            "path": claimed_path(flow.claimed_target),
+        }
+        return json_text(claimed)[1:-1]
+    # Client, method, host and path are canonical here: their alphabets hold nothing that JSON escapes.
+    return (
+        f'"client":"{flow.client_address}","method":"{request.method}",'
+        f'"host":"{request.host}","path":"{request.path}"'
+    )
+
+
+def claimed_path(target: bytes) -> str:
+    """Return an unread target as text without its query, which is where people put secrets."""
+    path = target.partition(b"?")[0].partition(b"#")[0]
+    return path[:MAX_CLAIMED_CHARS].decode("utf-8", "backslashreplace")
+
+
+def outcome_members(flow: Flow, duration_s: float) -> str:
+    """Return the members that say how a forwarded request ended."""
+    return (
+        f'"upstream":{json_text(flow.upstream_address)},"status":{flow.status},"reason":"{flow.reason.value}",'
+        f'"bytes_in":{flow.bytes_in},"bytes_out":{flow.bytes_out},"duration_ms":{duration_s * 1000:.3f}'
+    )

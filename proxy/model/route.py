@@ -1,0 +1,27 @@
+"""Where a request may go."""
+
+from dataclasses import dataclass
+
+from proxy.model.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """
+    Which requests belong together, where they go and by which policy.
+
+    `hosts`: exact names or one leading `*.` (one label); empty means any host. `paths`: exact,
+    `*` for one segment, `**` for the rest. `methods`: empty means any. `audiences`: empty means
+    those of the issuer. `max_body_bytes`: None means no limit.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    policy: Policy
+    upstream: str
+    hosts: tuple[str, ...] = ()
+    methods: frozenset[str] = frozenset()
+    audiences: frozenset[str] = frozenset()
+    encoded_slashes: bool = False
+    forward_credential: bool = False
+    max_body_bytes: int | None = None

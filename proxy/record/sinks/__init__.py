@@ -1,0 +1,1 @@
+"""Where audit records are kept; one kind per file."""

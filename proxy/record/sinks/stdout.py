@@ -1,0 +1,58 @@
+"""
+Audit records on the standard output, one JSON line each, for a collector that reads it.
+
+The reader of a pipe may stop reading. A blocked write would stop every request, those that need no
+record included; so the sink asks first, writes only what cannot block, and otherwise fails.
+"""
+
+import os
+import select
+
+from proxy.errors import AuditError
+
+# POSIX: a pipe that polls writable takes this much at once, whole.
+CHUNK_BYTES = 4096
+
+
+class StdoutSink:
+    """Writes to the file descriptor `fd`, the standard output by default."""
+
+    __slots__ = ("_fd", "_poll", "_taken")
+
+    def __init__(self, fd: int = 1) -> None:
+        self._fd = fd
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+        self._taken = 0
+
+    def open(self) -> bytes:
+        """Do nothing: it is open, and there is no reading back."""
+        return b""
+
+    def write(self, data: bytes) -> None:
+        """
+        Write `data`, or raise AuditError.
+
+        What a pipe took cannot be taken back; a next call goes on where this one had to stop.
+        """
+        while self._taken < len(data):
+            if not self._can_write():
+                raise AuditError("nobody reads the standard output")
+            try:
+                self._taken += os.write(self._fd, data[self._taken : self._taken + CHUNK_BYTES])
+            except OSError as error:
+                raise AuditError(f"cannot write the standard output: {error.strerror}") from error
+        self._taken = 0
+
+    def _can_write(self) -> bool:
+        return any(event & select.POLLOUT for _, event in self._poll.poll(0))
+
+    def has_moved(self) -> bool:
+        """Return False: there is only one."""
+        return False
+
+    def close(self) -> None:
+        """Leave the standard output open: it is not ours."""
+
+    def __repr__(self) -> str:
+        return f"<StdoutSink fd={self._fd}>"

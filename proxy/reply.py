@@ -1,0 +1,89 @@
+"""
+The response on its way to the client, ours or the upstream's, in our framing.
+
+Law: once the final response has begun to go out, it either ends as it should or the connection is
+reset; a response that was cut short never looks complete.
+"""
+
+from proxy.interfaces import Client
+from proxy.wire.framing import LAST_CHUNK, Framing, chunk
+from proxy.wire.refusal import Answer
+from proxy.wire.response import closing_line, framing_line, status_line
+
+
+class Reply:
+    """
+    Writes one response to one client.
+
+    `keep_alive` says whether the connection may carry another request; `has_begun` whether any of
+    the final response is on its way.
+    """
+
+    __slots__ = ("_client", "_is_chunked", "_pieces", "_version", "has_begun", "keep_alive")
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._version = "1.1"
+        self._pieces: list[bytes] = []
+        self._is_chunked = False
+        self.keep_alive = False
+        self.has_begun = False
+
+    def expect(self, version: str, *, keep_alive: bool) -> None:
+        """Note what the request asked for."""
+        self._version = version
+        self.keep_alive = keep_alive
+
+    def interim(self, status: int, phrase: bytes, lines: list[bytes]) -> None:
+        """Pass on a 1xx response, which HTTP/1.0 does not know."""
+        if self._version != "1.0":
+            # At once: the final response has not begun, and may still become ours.
+            self._client.write(b"".join((status_line(status, phrase), *lines, b"\r\n")))
+
+    def head(
+        self,
+        status: int,
+        phrase: bytes,
+        lines: list[bytes],
+        framing: Framing,
+        content_length: int | None,
+        request_id: str,
+    ) -> None:
+        """Pass on the head of the final response."""
+        version = self._version
+        if framing is Framing.CHUNKED or framing is Framing.UNTIL_CLOSE:
+            self._is_chunked = version != "1.0"
+            self.keep_alive = self.keep_alive and self._is_chunked
+        pieces = self._pieces
+        pieces.append(status_line(status, phrase))
+        pieces += lines
+        pieces += (
+            framing_line(framing, status, content_length, version),
+            closing_line(version, keep_alive=self.keep_alive),
+            b"X-Request-Id: ",
+            request_id.encode(),
+            b"\r\n\r\n",
+        )
+
+    def body(self, data: bytes) -> None:
+        """Pass on a piece of the body."""
+        self._pieces.append(chunk(data) if self._is_chunked else data)
+
+    def flush(self) -> None:
+        """Send on what came together."""
+        pieces = self._pieces
+        if pieces:
+            self.has_begun = True
+            self._pieces = []
+            self._client.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def end(self) -> None:
+        """Send the rest and the end of the body."""
+        if self._is_chunked:
+            self._pieces.append(LAST_CHUNK)
+        self.flush()
+
+    def answer(self, answer: Answer) -> None:
+        """Send our own response instead."""
+        self._pieces.clear()
+        self._client.write(answer.data)

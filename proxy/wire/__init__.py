@@ -1,0 +1,1 @@
+"""Pure HTTP: what bytes mean and which bytes are sent. No sockets, no clock."""

@@ -1,0 +1,111 @@
+"""
+Who the client is behind trusted proxies, and what the upstream is told about it (RFC 7239).
+
+Law: what a client says about addresses is believed only as far back as trusted proxies vouch for
+it. The list is read from the right, since each hop appends what it saw itself; everything left of
+the first untrusted address is that stranger's own text and goes no further.
+"""
+
+import re
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
+
+Network = IPv4Network | IPv6Network
+
+# More hops than any deployment has; a list of trusted addresses without end is an attack.
+MAX_HOPS = 32
+MAX_KNOWN_ADDRESSES = 4096
+
+_ENTRY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?|([0-9A-Fa-f:.]+)").fullmatch
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+
+
+def client_address(
+    peer: str, unverified_forwarded_for: list[bytes], trusted: tuple[Network, ...]
+) -> tuple[str, tuple[str, ...]]:
+    """
+    Return the client's address, and the trusted hops between it and us, the peer last.
+
+    `peer` is the other end of the connection. `unverified_forwarded_for` are the values of all
+    X-Forwarded-For headers in order. An entry that is not an address ends the walk; the last trusted
+    hop is the client then. An untrusted peer is the client itself, whatever it sends.
+    """
+    nearest = _known_hop(peer)
+    if nearest is None:
+        return peer, ()
+    if not trusted or not _is_trusted(nearest.address, trusted):
+        return nearest.text, ()
+    hops = [nearest.text]
+    for hop in _from_the_right(unverified_forwarded_for):
+        hops.append(hop.text)
+        if not _is_trusted(hop.address, trusted):
+            break
+    hops.reverse()
+    return hops[0], tuple(hops[1:])
+
+
+class _Hop(NamedTuple):
+    """An address, and the one way it is written."""
+
+    address: IPv4Address | IPv6Address
+    text: str
+
+
+def _from_the_right(unverified_values: list[bytes]) -> list[_Hop]:
+    """Return the hops from the nearest on, up to the first entry that is no address."""
+    hops: list[_Hop] = []
+    # An empty entry is malformed as well: nobody vouches for what stands left of a gap.
+    for entry in reversed(b",".join(unverified_values).rsplit(b",", MAX_HOPS)[-MAX_HOPS:]):
+        match = _ENTRY(entry.strip(b" \t").decode("latin-1"))
+        hop = None if match is None else _known_hop(match[1] or match[2] or match[3])
+        if hop is None:
+            break
+        hops.append(hop)
+    return hops
+
+
+@lru_cache(maxsize=MAX_KNOWN_ADDRESSES)
+def _known_hop(text: str) -> _Hop | None:
+    """Return the address in `text`, None where there is none."""
+    try:
+        # A link-local peer comes with the name of our interface, which is nobody's business.
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        # A dual-stack socket shows `10.0.0.1` as `::ffff:10.0.0.1`; the operator lists the former.
+        address = address.ipv4_mapped
+    return _Hop(address, str(address))
+
+
+def _is_trusted(address: IPv4Address | IPv6Address, trusted: tuple[Network, ...]) -> bool:
+    return any(address in network for network in trusted)
+
+
+def forwarding_lines(client: str, host_authority: bytes, scheme: str, chain: tuple[str, ...] = ()) -> bytes:
+    """
+    Return the header lines that tell the upstream where the request came from.
+
+    `client` and `chain` are what `client_address` returned; `host_authority` is canonical; `scheme`
+    is that of the connection to us. The last element of Forwarded is the one that we add, so host
+    and proto stand there.
+    """
+    hops = (client, *chain)
+    host = host_authority.decode("ascii")
+    elements = ", ".join([f"for={_node(hop)}" for hop in hops])
+    return (
+        f"X-Forwarded-For: {', '.join(hops)}\r\nX-Forwarded-Host: {host}\r\nX-Forwarded-Proto: {scheme}\r\n"
+        f"Forwarded: {elements};host={_value(host)};proto={scheme}\r\n"
+    ).encode("ascii")
+
+
+def _node(hop: str) -> str:
+    """Return a hop as RFC 7239 section 6 spells it; a peer without an address (a local socket) is unknown."""
+    if _known_hop(hop) is None:
+        return "unknown"
+    return f'"[{hop}]"' if ":" in hop else hop
+
+
+def _value(text: str) -> str:
+    return text if _TOKEN(text) is not None else f'"{text}"'

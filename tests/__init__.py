@@ -1,0 +1,1 @@
+"""The tests mirror `proxy/`; `kit` starts the real components they need, `bench` measures."""
