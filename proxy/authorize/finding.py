@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Keys that lead there, roles and routes by name: `("roles", "deployer", "bindings", 0)`."""
 
 
@@ -12,15 +12,15 @@ class Finding:
     """One problem; an error keeps the configuration from loading, a warning does not."""
 
     severity: Literal["error", "warning"]
-    path: Place
+    path: KeyPath
     message: str
 
 
-def error(path: Place, message: str) -> Finding:
+def error(path: KeyPath, message: str) -> Finding:
     """Return a finding that keeps the configuration from loading."""
     return Finding(severity="error", path=path, message=message)
 
 
-def warning(path: Place, message: str) -> Finding:
+def warning(path: KeyPath, message: str) -> Finding:
     """Return a finding that an operator should know of."""
     return Finding(severity="warning", path=path, message=message)

@@ -8,7 +8,7 @@ issuer is an error unless it pins one of the ids that the provider hands out.
 
 from collections.abc import Iterable, Mapping, Set
 
-from proxy.authorize.finding import Finding, Place, error, warning
+from proxy.authorize.finding import Finding, KeyPath, error, warning
 from proxy.authorize.moment import rfc3339
 from proxy.authorize.pointer import top_level_name
 from proxy.authorize.roles import compile_binding
@@ -51,7 +51,7 @@ def lint_roles(
     used = frozenset[str]().union(*(rule.roles for rule in rules))
     findings: list[Finding] = []
     for role in roles:
-        path: Place = ("roles", role.name)
+        path: KeyPath = ("roles", role.name)
         if not role.bindings:
             findings.append(warning(path, f"role `{role.name}` has no binding, so nobody has it"))
         if role.name not in used:
@@ -65,7 +65,7 @@ def lint_roles(
 def _binding(
     role: str, index: int, binding: Binding, ids: frozenset[str] | None, mutable: frozenset[str], now: float
 ) -> Iterable[Finding]:
-    path: Place = ("roles", role, "bindings", index)
+    path: KeyPath = ("roles", role, "bindings", index)
     try:
         names = compile_binding(role, index, binding).names
     except ValueError as problem:
@@ -92,7 +92,7 @@ def _pinned(binding: Binding) -> Set[str]:
     return {top for name in exact if (top := top_level_name(name)) is not None}
 
 
-def _claims(path: Place, binding: Binding, names: frozenset[str]) -> Iterable[Finding]:
+def _claims(path: KeyPath, binding: Binding, names: frozenset[str]) -> Iterable[Finding]:
     """Warn of claims that do not mean what they seem to mean."""
     matchers = {top_level_name(name): matcher for name, matcher in binding.claims.items()}
     if isinstance(matchers.get("sub"), Prefix):

@@ -44,10 +44,12 @@ def _patterns(route: Route) -> Iterator[Finding]:
 
 def _policy(route: Route, mapper: RoleMapper) -> Iterator[Finding]:
     """Report rules that do not compile, and rules that no request of the route can meet."""
-    try:
-        compile_policy(replace(route.policy, allow=(), deny=()), mapper)
-    except ValueError as problem:
-        yield error(("routes", route.name), str(problem))
+    if route.policy.public:
+        try:
+            compile_policy(route.policy, mapper)
+        except ValueError as problem:
+            yield error(("routes", route.name), str(problem))
+        return
     yield from _rules(route, Effect.ALLOW, route.policy.allow, mapper)
     yield from _rules(route, Effect.DENY, route.policy.deny, mapper)
 

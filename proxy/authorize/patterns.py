@@ -87,10 +87,12 @@ def split_path(path: str, limit: int = -1) -> list[str] | None:
     """
     if path[:1] != "/":
         return None
+    if path == "/":
+        return []
     path = path[1:-1] if path[-1] == "/" else path[1:]
     if "%" in path:
         path = _RESERVED_ESCAPE.sub(lambda escape: chr(int(escape[0][1:], 16)), path)
-    return path.split("/", limit) if path else []
+    return path.split("/", limit)
 
 
 def parse_path(text: str) -> PathPattern:
@@ -107,7 +109,7 @@ def parse_path(text: str) -> PathPattern:
         parts.pop()
     if len(parts) > MAX_SEGMENTS:
         raise ValueError(f"path `{text[:60]}…` has {len(parts)} segments; the limit is {MAX_SEGMENTS}")
-    _check_wildcards(text, parts)
+    _check_parts(text, parts)
     literals = _canonical(text, [_PLACEHOLDER if part == "*" else part for part in parts])
     pairs = zip(parts, literals, strict=True)
     return PathPattern(tuple(None if part == "*" else literal for part, literal in pairs), rest)
@@ -128,7 +130,9 @@ def parse_host(text: str) -> HostPattern:
     return HostPattern(host.removeprefix("any.") if wildcard else host, wildcard)
 
 
-def _check_wildcards(text: str, parts: list[str]) -> None:
+def _check_parts(text: str, parts: list[str]) -> None:
+    if "" in parts:
+        raise ValueError(f"path `{text}` can never match: it holds an empty segment (`//`)")
     if "**" in parts:
         raise ValueError(f"path `{text}` has `**` in the middle; it stands for all the rest")
     if any("*" in part and part != "*" for part in parts):

@@ -6,7 +6,7 @@ is missing or cannot be compared, and groups that the token does not tell all gi
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from proxy.authorize.matchers import ClaimTest, Verdict, compile_matcher, describe
@@ -15,6 +15,7 @@ from proxy.model.identity import Identity, RoleGrant
 from proxy.model.policy import Binding, Matcher, Role
 
 Groups = frozenset[str] | None
+Doubt = Callable[[Identity, float], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,19 +107,26 @@ class RoleMapper:
                 until = min(until, binding.expires_at)
         return RoleGrant(roles=frozenset(roles), until=until)
 
-    def is_unclear(self, roles: frozenset[str], identity: Identity, now: float) -> bool:
+    def compile_doubt(self, roles: frozenset[str]) -> Doubt:
         """
-        Return whether an identity without `roles` might have one if its token were another.
+        Return what tells whether an identity without `roles` might have one if its token were another.
 
         A deny rule needs to know: `deny: [{roles: [contractor]}]` must not be passed by a token
         that leaves the groups out, nor by one that no binding counts for (`must_name`).
         """
-        return any(
-            binding.role in roles
-            and now < binding.expires_at
-            and binding.verdict(identity.claims, identity.groups) is not False
-            for binding in self._by_issuer.get(identity.issuer, ())
-        )
+        giving = {
+            issuer: tuple(binding for binding in bindings if binding.role in roles)
+            for issuer, bindings in self._by_issuer.items()
+        }
+
+        def is_unclear(identity: Identity, now: float) -> bool:
+            for binding in giving.get(identity.issuer, ()):
+                verdict = binding.verdict(identity.claims, identity.groups)
+                if now < binding.expires_at and verdict is not False:
+                    return True
+            return False
+
+        return is_unclear
 
 
 def compile_binding(role: str, index: int, binding: Binding) -> CompiledBinding:

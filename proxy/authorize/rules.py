@@ -120,11 +120,13 @@ def _has_role(wanted: frozenset[str]) -> Test:
 
 
 def _may_have_role(wanted: frozenset[str], mapper: RoleMapper) -> Test:
+    is_unclear = mapper.compile_doubt(wanted)
+
     def test(identity: Identity, _request: Request, now: float) -> Verdict:
         if not wanted.isdisjoint(identity.roles):
             return True
         # Not having the role proves nothing where the token does not say what the role hangs on.
-        return None if mapper.is_unclear(wanted, identity, now) else False
+        return None if is_unclear(identity, now) else False
 
     return test
 

@@ -26,6 +26,12 @@ MAX_KEYS = 64
 RSA_BITS = range(2048, 16_384 + 1)
 RSA_EXPONENT = range(3, 2**32)
 
+# CVE-2017-15361 (ROCA): one maker's chips made primes of the form k*M + 65537**a mod M, which can be
+# factored. Such a modulus is a power of 65537 modulo each small prime; another one is so by chance
+# in one of 4 * 10**8 cases (the published fingerprint test).
+ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+ROCA_POWERS = {prime: frozenset(pow(65537, power, prime) for power in range(prime)) for prime in ROCA_PRIMES}
+
 RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 CURVES: Mapping[str, tuple[type[ec.EllipticCurve], int, str]] = {
     "P-256": (ec.SECP256R1, 32, "ES256"),
@@ -176,6 +182,8 @@ def _rsa(jwk: Jwk) -> tuple[PublicKey, frozenset[str], bytes]:
         raise ValueError(f"an RSA key must have 2048 to 16384 bits, got {modulus.bit_length()}")
     if exponent not in RSA_EXPONENT or exponent % 2 == 0 or modulus % 2 == 0:
         raise ValueError("RSA modulus and exponent must be odd, the exponent from 3 to 32 bits")
+    if all(modulus % prime in powers for prime, powers in ROCA_POWERS.items()):
+        raise ValueError("an RSA key of this form can be factored (CVE-2017-15361)")
     return (
         rsa.RSAPublicNumbers(exponent, modulus).public_key(),
         RSA_ALGORITHMS,

@@ -64,8 +64,8 @@ class _Crosscheck:
     def run(self) -> None:
         for pattern, section, what in _REFERENCES:
             self._references(pattern, section, what)
-        self._unique(("issuers", ANY, "url"), "another issuer has the same URL, at")
-        self._unique(("routes", ANY, "name"), "another route has the same name, at")
+        self._unique(("issuers", ANY, "url"), "a URL")
+        self._unique(("routes", ANY, "name"), "a name")
         self._audit()
         self._addresses()
         self._identity_headers()
@@ -89,14 +89,15 @@ class _Crosscheck:
                 hint = f"; known: {listed(known)}" if known else f"; no {section} are defined"
             self._add(path, f"expected the name of {what}, got {came(node)}{hint}")
 
-    def _unique(self, pattern: Pattern, message: str) -> None:
+    def _unique(self, pattern: Pattern, what: str) -> None:
         first: dict[str, Place] = {}
         for path, node in select(self._root, pattern):
             value = _text(node)
             if value is None:
                 continue
             if value in first:
-                self._add(path, f"{came(node)}: {message} {first[value]}")
+                message = f"expected {what} of its own, got {came(node)}, which is that at {first[value]}"
+                self._add(path, message)
             first.setdefault(value, node.place)
 
     def _audit(self) -> None:
@@ -109,10 +110,13 @@ class _Crosscheck:
                 )
 
     def _addresses(self) -> None:
-        node = self._places.node(("admin", "address"))
-        other = _text(self._places.node(("listen", "address"))) or "127.0.0.1:8080"
-        if _text(node) == other and not other.endswith(":0"):
-            self._add(("admin", "address"), f"{came(node)} is the address of `listen`; the two ports differ")
+        written = {name: self._places.node((name, "address")) for name in ("listen", "admin")}
+        listen = _text(written["listen"]) or "127.0.0.1:8080"
+        admin = _text(written["admin"]) or "127.0.0.1:9090"
+        if listen == admin and not listen.endswith(":0"):
+            name, other = ("admin", "listen") if written["admin"] is not None else ("listen", "admin")
+            message = f"expected a port of its own, got {came(written[name])}, which is that of `{other}`"
+            self._add((name, "address"), message)
 
     def _identity_headers(self) -> None:
         taken: dict[str, str] = {}
@@ -184,7 +188,7 @@ def _is_malformed(table: Table, name: str) -> bool:
 
 
 def _has_unknown_keys(path: KeyPath, table: Table) -> bool:
-    return any(name not in fields_at(path) for name in table.entries)
+    return not table.entries.keys() <= fields_at(path).keys()
 
 
 def _seconds(keys: Table, name: str) -> float:

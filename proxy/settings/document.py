@@ -6,7 +6,8 @@ What is read is a small, safe part of YAML, by libyaml's parser and our own comp
 - one UTF-8 document per file, at most `MAX_FILE_BYTES`, `MAX_DEPTH` levels and `MAX_NODES` nodes;
 - an alias (`*name`) repeats what its anchor (`&name`) holds; together they may repeat
   `MAX_ALIASED_NODES` nodes, so that a few lines cannot become gigabytes;
-- a file that ends in `.json` may in addition escape characters as surrogate pairs (RFC 8259, 7).
+- a file that ends in `.json` may in addition escape characters as surrogate pairs (RFC 8259, 7);
+- no character ends a line to one reader and is text to the next (U+0085, U+2028, U+2029).
 
 Composing from events rather than with `yaml.compose` stops at the first level too deep: libyaml's
 own composer recurses in C, and its scanner takes quadratic time on deep brackets.
@@ -33,6 +34,9 @@ MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 250_000
 MAX_ALIASED_NODES = 10_000
+
+# These end a line to YAML 1.1, and libyaml, and are ordinary characters to YAML 1.2 and JSON.
+_SEPARATOR = re.compile("[\x85\u2028\u2029]")
 
 # In JSON a backslash stands only inside strings, so a scan from escape to escape stays in step.
 _JSON_ESCAPE = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
@@ -84,7 +88,12 @@ def compose(content: bytes, file: str) -> Node:
     """Return the one document in `content`; raise `SettingsError` at the first thing unreadable."""
     text = _decoded(content, file)
     if file.endswith(".json"):
-        text = _JSON_ESCAPE.sub(_joined_surrogates, text)
+        text = _as_yaml(text)
+    elif (separator := _SEPARATOR.search(text)) is not None:
+        place = _place_after(text[: separator.start()], file)
+        raise _failure(
+            place, f'expected `\\n` to end lines; in text write `"{_escaped(separator)}"`, in quotes'
+        )
     try:
         root = _Composer(file).compose(yaml.parse(text, Loader=yaml.CSafeLoader))
     except yaml.MarkedYAMLError as error:
@@ -137,8 +146,8 @@ class _Composer:
         node = Scalar(self._place(event), event.value, event.implicit[0], event.tag)
         self._count(event, 1)
         if event.anchor is not None:
-            self._anchors[event.anchor] = (node, 1, 1)
-        self._attach(node, height=1)
+            self._anchors[event.anchor] = (node, 1, 0)
+        self._attach(node, height=0)
 
     def _start(self, event: CollectionStartEvent) -> None:
         kind = Table if isinstance(event, MappingStartEvent) else Listing
@@ -214,8 +223,20 @@ def _decoded(content: bytes, file: str) -> str:
 
 
 def _place_of_byte(content: bytes, position: int, file: str) -> Place:
-    before = content[:position].decode("utf-8", "replace")
+    return _place_after(content[:position].decode("utf-8-sig", "replace"), file)
+
+
+def _place_after(before: str, file: str) -> Place:
     return Place(file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+
+
+def _as_yaml(text: str) -> str:
+    """Return JSON in the spelling in which YAML reads the same."""
+    return _SEPARATOR.sub(_escaped, _JSON_ESCAPE.sub(_joined_surrogates, text))
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return f"\\u{ord(character[0]):04X}"
 
 
 def _joined_surrogates(escape: re.Match[str]) -> str:
@@ -234,5 +255,6 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str) -> Settings
     line = lines[mark.line] if mark.line < len(lines) else ""
     # `{url: ${env:X}}` is the likeliest cause: a brace opens a mapping inside a mapping in braces.
     hint = '; inside braces or brackets a reference needs quotes: "${…}"' if "${" in line else ""
-    context = f" {error.context}" if error.context else ""
+    start = f" that starts in line {error.context_mark.line + 1}" if error.context_mark else ""
+    context = f" {error.context}{start}" if error.context else ""
     return _failure(Place(file, mark.line + 1, mark.column + 1), f"not YAML: {error.problem}{context}{hint}")

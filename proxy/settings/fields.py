@@ -31,9 +31,9 @@ def is_section(annotation: Annotation) -> bool:
 def bare(annotation: Annotation) -> Annotation:
     """Return `annotation` without what `Annotated` and `| None` add."""
     while True:
-        if _origin(annotation) is Annotated:
+        if origin_of(annotation) is Annotated:
             annotation = get_args(annotation)[0]
-        elif _origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation):
+        elif origin_of(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation):
             annotation = next(part for part in get_args(annotation) if part is not type(None))
         else:
             return annotation
@@ -41,9 +41,9 @@ def bare(annotation: Annotation) -> Annotation:
 
 def kind_of(annotation: Annotation, metadata: tuple[object, ...] = ()) -> str | None:
     """Return what the type of a value is called, or None if it has no name of its own."""
-    if _origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation):
+    if origin_of(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
-    if _origin(annotation) is Annotated:
+    if origin_of(annotation) is Annotated:
         metadata = (*get_args(annotation)[1:], *metadata)
     return next((item.name for item in metadata if isinstance(item, Kind)), None)
 
@@ -51,13 +51,13 @@ def kind_of(annotation: Annotation, metadata: tuple[object, ...] = ()) -> str | 
 def element(annotation: Annotation) -> Annotation:
     """Return the type of what a list or mapping holds, or None for anything else."""
     annotation = bare(annotation)
-    if _origin(annotation) is tuple:
+    if origin_of(annotation) is tuple:
         return get_args(annotation)[0]
-    return get_args(annotation)[1] if _origin(annotation) is Mapping else None
+    return get_args(annotation)[1] if origin_of(annotation) is Mapping else None
 
 
-def _origin(annotation: Annotation) -> object:
-    # What typing declares `get_origin` to return leaves out most of what it returns.
+def origin_of(annotation: Annotation) -> object:
+    """Return `get_origin` of it, whose declared type leaves out most of what it returns."""
     return get_origin(annotation)
 
 

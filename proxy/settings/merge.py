@@ -85,7 +85,7 @@ def _joined(name: str, first: Entry, second: Entry, problems: Collector) -> Entr
         # The section that has the wrong shape is the one to complain about.
         wrong = second if isinstance(one, kind) else first
         shape = "a list" if name == "routes" else "a mapping"
-        problems.add(wrong.place, name, f"expected {shape}, got something else")
+        problems.add(wrong.place, name, f"expected {shape}, as in the other files")
         return first if wrong is second else second
     _complain(second.place, name, first.place, problems)
     return first

@@ -20,6 +20,9 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 # Below this a suggestion is more puzzling than helpful; `difflib` recommends the same.
 _NEAR = 0.6
+# Comparing costs time for each known name and each pair of characters.
+_LONGEST_COMPARED = 100
+_MOST_COMPARED = 1000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -91,6 +94,9 @@ def printable(text: str, limit: int = 60) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean `X`?`` with the nearest of `known`, or nothing if none is near."""
+    known = tuple(known)
+    if len(name) > _LONGEST_COMPARED or len(known) > _MOST_COMPARED:
+        return ""
     by_folded = {candidate.casefold(): candidate for candidate in sorted(known)}
     near = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=_NEAR)
     return f"; did you mean `{by_folded[near[0]]}`?" if near else ""

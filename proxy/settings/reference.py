@@ -1,11 +1,11 @@
 """The reference: a Markdown table of every key with its type, default and meaning, from the models."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, get_args, get_origin
+from typing import Literal, get_args
 
 from pydantic.fields import FieldInfo
 
-from proxy.settings.fields import Annotation, bare, element, is_section, kind_of
+from proxy.settings.fields import Annotation, bare, element, is_section, kind_of, origin_of
 from proxy.settings.schema import Section, Settings
 
 _HEAD = """\
@@ -58,7 +58,7 @@ def _model_below(annotation: Annotation, key: str) -> tuple[type[Section] | None
         return annotation, key
     inner = bare(element(annotation))
     if is_section(inner):
-        return inner, f"{key}.<name>" if get_origin(annotation) is Mapping else f"{key}[]"
+        return inner, f"{key}.<name>" if origin_of(annotation) is Mapping else f"{key}[]"
     return None, key
 
 
@@ -77,9 +77,9 @@ def _type(annotation: Annotation, metadata: tuple[object, ...] = ()) -> str:
     if kind is not None:
         return kind
     annotation = bare(annotation)
-    if get_origin(annotation) is Literal:
+    if origin_of(annotation) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(annotation))
-    if get_origin(annotation) is Mapping:
+    if origin_of(annotation) is Mapping:
         return f"{_type(get_args(annotation)[0])}: {_type(element(annotation))}"
     return f"list of {_type(element(annotation))}"
 

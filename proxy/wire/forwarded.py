@@ -91,7 +91,8 @@ def forwarding_lines(client: str, host_authority: bytes, scheme: str, chain: tup
     is that of the connection to us. The last element of Forwarded is the one that we add, so host
     and proto stand there.
     """
-    hops = (client, *chain)
+    # A peer without an address, on a local socket, is what RFC 7239 section 6.2 calls unknown.
+    hops = ["unknown" if _known_hop(hop) is None else hop for hop in (client, *chain)]
     host = host_authority.decode("ascii")
     elements = ", ".join([f"for={_node(hop)}" for hop in hops])
     return (
@@ -101,9 +102,6 @@ def forwarding_lines(client: str, host_authority: bytes, scheme: str, chain: tup
 
 
 def _node(hop: str) -> str:
-    """Return a hop as RFC 7239 section 6 spells it; a peer without an address (a local socket) is unknown."""
-    if _known_hop(hop) is None:
-        return "unknown"
     return f'"[{hop}]"' if ":" in hop else hop
 
 

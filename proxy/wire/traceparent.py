@@ -10,7 +10,7 @@ import re
 # Version 00 is exactly four fields. A higher version may add some behind a `-`; its first four are
 # read as ours. Version ff does not exist.
 _TRACEPARENT = re.compile(
-    rb"(?:(00)|(?!ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]([0-9a-f])"
+    rb"(?:(00)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]([0-9a-f])"
     rb"(?(1)|(?:-.*+)?)",
     re.DOTALL,
 ).fullmatch

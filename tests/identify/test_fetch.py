@@ -1,11 +1,19 @@
 import asyncio
 import gzip
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from proxy.errors import IssuerError
 from proxy.identify.fetch import HttpFetch
@@ -126,3 +134,49 @@ async def test_it_says_whether_it_is_open(provider: Provider) -> None:
     await fetch.close()
     await fetch.close()
     assert repr(fetch) == "<HttpFetch idle>"
+
+
+def certificate_for_loopback(folder: Path) -> tuple[Path, Path]:
+    """Return files of a self-signed certificate for 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    start = datetime.now(UTC) - timedelta(minutes=1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "ca.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(pem)
+    return folder / "ca.pem", folder / "key.pem"
+
+
+async def test_a_server_is_believed_only_with_a_certificate_that_is_trusted(
+    fetch: HttpFetch, tmp_path: Path
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody")
+        await writer.drain()
+        writer.close()
+
+    ca_file, key_file = certificate_for_loopback(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca_file, key_file)
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(IssuerError, match="CERTIFICATE_VERIFY_FAILED"):
+            await fetch(url, timeout_s=5, max_bytes=100, ca_file=None)
+        assert await fetch(url, timeout_s=5, max_bytes=100, ca_file=ca_file) == b"body"
+        # A certificate that is trusted, but for another name.
+        with pytest.raises(IssuerError, match="cannot be fetched"):
+            await fetch(url.replace("127.0.0.1", "localhost"), timeout_s=5, max_bytes=100, ca_file=ca_file)

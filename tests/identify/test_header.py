@@ -28,6 +28,7 @@ CLAIMS = Reason.CLAIMS_MALFORMED
         (b'{"alg":"RS256","kid":null}', MALFORMED),
         (b'{"alg":"RS256","kid":["key-1"]}', MALFORMED),
         (as_json({"alg": "RS256", "kid": "k" * 256}), MALFORMED),
+        (as_json({"alg": "RS256", "kid": "key-1", "x5c": ["A" * 4096]}), MALFORMED),
         (b'{"kid":"key-1"}', Reason.ALGORITHM_REFUSED),
         (b'{"alg":null,"kid":"key-1"}', Reason.ALGORITHM_REFUSED),
         (b'{"alg":["RS256"],"kid":"key-1"}', Reason.ALGORITHM_REFUSED),

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -7,7 +8,7 @@ from jwt.utils import base64url_encode
 
 from proxy.errors import IssuerError
 from proxy.identify.issuers import ALGORITHMS, DEFAULT_ALGORITHMS
-from proxy.identify.keyset import MAX_KEYS, read_key_set
+from proxy.identify.keyset import MAX_KEYS, ROCA_PRIMES, read_key_set
 from tests.identify.tokens import Json, Signer, as_json, jwks, key_set
 
 GOOD = Signer("good", "ES256")
@@ -19,6 +20,13 @@ def jwk_of(signer: Signer, *without: str, **changes: object) -> Json:
 
 def number(value: int) -> str:
     return base64url_encode(value.to_bytes((value.bit_length() + 7) // 8)).decode()
+
+
+def weak_modulus() -> int:
+    """Return a modulus that looks like those of CVE-2017-15361."""
+    product = math.prod(ROCA_PRIMES)
+    modulus = pow(65537, 12345, product) + product * (2**2047 // product + 1)
+    return modulus if modulus % 2 else modulus + product
 
 
 def small_rsa() -> Json:
@@ -67,6 +75,7 @@ def test_a_key_without_alg_serves_what_suits_it_and_is_configured() -> None:
         (small_rsa(), "2048"),
         (jwk_of(Signer("k"), n=number(2**16384 + 1)), "16384"),
         (jwk_of(Signer("k"), n=number(2**2047)), "odd"),
+        (jwk_of(Signer("k"), n=number(weak_modulus())), "factored"),
         (jwk_of(Signer("k"), e=number(1)), "odd"),
         (jwk_of(Signer("k"), e=number(65536)), "odd"),
         (jwk_of(Signer("k"), e=number(2**64 + 1)), "odd"),

@@ -106,7 +106,7 @@ class OidcIssuer(Process):
         """Read the port from the line that says the issuer is up."""
         lines = self._lines()
         if lines:
-            self.port = cast(int, lines[0]["port"])
+            self.port = cast("int", lines[0]["port"])
         return bool(lines)
 
     def token(
@@ -120,9 +120,10 @@ class OidcIssuer(Process):
             "alg": alg,
             "claims": json.dumps({**defaults, **claims}),
         }
-        credentials = base64.b64encode(f"{client}:{urllib.parse.quote_plus(CLIENT_SECRET)}".encode()).decode()
         answer = _fetch(
-            f"{self.url}/token", urllib.parse.urlencode(form).encode(), {"Authorization": f"Basic {credentials}"}
+            f"{self.url}/token",
+            urllib.parse.urlencode(form).encode(),
+            {"Authorization": f"Basic {_client_credentials(client)}"},
         )
         return str(answer["access_token"])
 
@@ -152,6 +153,11 @@ class OidcIssuer(Process):
         # The last piece is a line that is still being written, or nothing.
         whole = self.stdout_path.read_text().split("\n")[:-1]
         return [json.loads(line) for line in whole if line.startswith("{")]
+
+
+def _client_credentials(client: str) -> str:
+    # RFC 6749 2.3.1: both halves are form-encoded before they are joined.
+    return base64.b64encode(f"{client}:{urllib.parse.quote_plus(CLIENT_SECRET)}".encode()).decode()
 
 
 def _fetch(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> dict[str, object]:

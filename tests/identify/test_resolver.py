@@ -1,0 +1,273 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from proxy.identify.cache import TokenCache
+from proxy.identify.fetch import HttpFetch
+from proxy.identify.issuers import Issuer, KeyTimes
+from proxy.identify.keyring import KeyRing
+from proxy.identify.resolver import Resolver
+from proxy.model.decision import DENIALS, Decision, Reason
+from proxy.model.identity import Identity
+from proxy.tasks import TaskOwner
+from tests.identify.provider import Provider, a_provider
+from tests.identify.tokens import NOW, OneRole, Signer, a_builder, an_issuer, as_json, b64, good_claims
+from tests.kit.clock import Clock
+
+ONE, TWO = Signer("one"), Signer("two", number=1)
+TIMES = KeyTimes(fresh_for_s=600, stale_for_s=3600, cooldown_s=30, timeout_s=1)
+
+
+class Scene:
+    """A resolver in front of one provider; tokens and keys share a clock."""
+
+    def __init__(self, provider: Provider, *more: Issuer) -> None:
+        self.provider = provider
+        self.clock = Clock(NOW)
+        self.owner = TaskOwner()
+        self.http = HttpFetch()
+        self.mapper = OneRole()
+        issuer = an_issuer(url=provider.url, keys=TIMES)
+        self.ring = KeyRing([issuer, *more], self.http, self.owner, self.clock)
+        self.resolver = Resolver([issuer, *more], self.ring, TokenCache(100), a_builder(self.mapper))
+
+    def token(self, signer: Signer = ONE, **changes: object) -> bytes:
+        return signer.sign(good_claims(**{"iss": self.provider.url, **changes}))
+
+    def find(self, token: bytes) -> Identity | Decision | None:
+        return self.resolver.find(token, self.clock())
+
+    async def fetch(self, token: bytes) -> Identity | Decision:
+        return await self.resolver.fetch(token, self.clock)
+
+    async def close(self) -> None:
+        await self.owner.close()
+        await self.http.close()
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with a_provider(ONE) as provider:
+        scene = Scene(provider)
+        yield scene
+        await scene.close()
+
+
+async def test_the_first_token_of_an_issuer_waits_for_its_keys(scene: Scene) -> None:
+    token = scene.token()
+    assert scene.find(token) is None
+    identity = await scene.fetch(token)
+    assert isinstance(identity, Identity)
+    assert identity.subject == "service-7"
+    assert scene.find(token) is identity
+    assert len(scene.mapper.asked) == 1
+
+
+async def test_finding_starts_nothing(scene: Scene) -> None:
+    """What is only in an unverified token makes no request; the caller decides to fetch."""
+    assert scene.find(scene.token()) is None
+    assert len(scene.owner) == 0
+    assert scene.provider.asked == {}
+
+
+async def test_a_thousand_cold_requests_make_one_fetch(scene: Scene) -> None:
+    tokens = [scene.token(sub=f"s{number}") for number in range(50)]
+    assert all(scene.find(token) is None for token in tokens)
+    results = await asyncio.gather(*(scene.fetch(tokens[number % 50]) for number in range(1000)))
+    assert all(isinstance(result, Identity) for result in results)
+    assert scene.provider.fetches == 1
+
+
+async def test_an_unknown_key_is_fetched_once_and_then_refused_at_once(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    scene.clock.now += 30
+    token = scene.token(TWO)
+    assert scene.find(token) is None
+    assert await scene.fetch(token) is DENIALS[Reason.KEY_UNKNOWN]
+    assert scene.find(token) is DENIALS[Reason.KEY_UNKNOWN]
+    assert await scene.fetch(token) is DENIALS[Reason.KEY_UNKNOWN]
+    assert scene.provider.fetches == 2
+
+
+async def test_ten_thousand_unknown_keys_make_one_fetch(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    scene.clock.now += 30
+    body = scene.token().partition(b".")[2]
+    for number in range(10_000):
+        header = b64(as_json({"alg": "RS256", "kid": f"unknown-{number}"}))
+        token = header + b"." + body
+        if scene.find(token) is None:
+            await scene.fetch(token)
+    assert scene.provider.fetches == 2
+
+
+async def test_a_rotated_key_is_picked_up(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    scene.provider.publish(ONE, TWO)
+    scene.clock.now += 30
+    assert scene.find(scene.token(TWO)) is None
+    assert isinstance(await scene.fetch(scene.token(TWO)), Identity)
+
+
+async def test_while_a_fetch_is_under_way_others_join_it(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    scene.clock.now += 30
+    scene.provider.publish(ONE, TWO)
+    scene.provider.gate = asyncio.Event()
+    first = scene.owner.spawn(scene.fetch(scene.token(TWO)), name="first")
+    await asyncio.sleep(0.02)
+    assert scene.find(scene.token(TWO)) is None
+    second = scene.owner.spawn(scene.fetch(scene.token(TWO)), name="second")
+    await asyncio.sleep(0.02)
+    scene.provider.gate.set()
+    assert isinstance(await first, Identity)
+    assert isinstance(await second, Identity)
+    assert scene.provider.fetches == 2
+
+
+async def test_an_issuer_out_of_reach_is_our_failure_and_not_the_clients(scene: Scene) -> None:
+    scene.provider.status = 500
+    assert scene.find(scene.token()) is None
+    assert await scene.fetch(scene.token()) is DENIALS[Reason.KEYS_UNAVAILABLE]
+    assert scene.find(scene.token()) is DENIALS[Reason.KEYS_UNAVAILABLE]
+    scene.provider.status = 200
+    scene.clock.now += 1
+    assert isinstance(await scene.fetch(scene.token()), Identity)
+
+
+async def test_keys_that_were_all_revoked_are_unknown_keys(scene: Scene) -> None:
+    scene.provider.publish()
+    assert await scene.fetch(scene.token()) is DENIALS[Reason.KEY_UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (b"", Reason.TOKEN_MALFORMED),
+        (b"x" * 16_385, Reason.TOKEN_TOO_LARGE),
+        (b"a.b.c.d.e", Reason.TOKEN_ENCRYPTED),
+        (Signer().sign(good_claims(iss="https://evil.example")), Reason.ISSUER_UNKNOWN),
+        (Signer("k", "RS512").sign(good_claims()), Reason.ISSUER_UNKNOWN),
+    ],
+)
+async def test_nothing_is_fetched_for_a_token_that_keys_cannot_save(
+    scene: Scene, token: bytes, reason: Reason
+) -> None:
+    assert scene.find(token) is DENIALS[reason]
+    assert await scene.fetch(token) is DENIALS[reason]
+    assert scene.provider.asked == {}
+
+
+@pytest.mark.parametrize(
+    ("signer", "header", "reason"),
+    [
+        (Signer("k", "RS512"), {}, Reason.ALGORITHM_REFUSED),
+        (ONE, {"typ": "logout+jwt"}, Reason.TYPE_REFUSED),
+        (ONE, {"crit": ["x"]}, Reason.CRITICAL_HEADER),
+    ],
+)
+async def test_nothing_is_fetched_for_a_header_that_is_refused(
+    scene: Scene, signer: Signer, header: dict[str, object], reason: Reason
+) -> None:
+    token = signer.sign(good_claims(iss=scene.provider.url), **header)
+    assert scene.find(token) is DENIALS[reason]
+    assert await scene.fetch(token) is DENIALS[reason]
+    assert scene.provider.asked == {}
+
+
+async def test_a_cached_identity_ends_with_its_token(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    token = scene.token(exp=NOW + 5)
+    identity = scene.find(token)
+    scene.clock.now += 4
+    assert scene.find(token) is identity
+    scene.clock.now += 1
+    late = scene.find(token)
+    assert isinstance(late, Identity)  # within the leeway, verified anew each time
+    assert late is not identity
+    assert scene.find(token) is not late
+    scene.clock.now += 30
+    assert scene.find(token) is DENIALS[Reason.TOKEN_EXPIRED]
+
+
+async def test_a_binding_that_ends_makes_the_roles_be_found_anew(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    token = scene.token()
+    scene.mapper.until = NOW + 2
+    assert isinstance(scene.find(token), Identity)
+    scene.mapper.role, scene.mapper.until = "nobody", float("inf")
+    scene.clock.now += 2
+    identity = scene.find(token)
+    assert isinstance(identity, Identity)
+    assert identity.roles == {"nobody"}
+
+
+async def test_other_keys_make_tokens_of_that_issuer_be_verified_anew() -> None:
+    async with a_provider(ONE) as mine, a_provider(ONE) as theirs:
+        other = an_issuer(alias="other", url=theirs.url, keys=TIMES)
+        scene = Scene(mine, other)
+        await scene.ring.prefetch()
+        my_token, their_token = scene.token(), scene.token(iss=theirs.url)
+        assert isinstance(scene.find(my_token), Identity)
+        kept = scene.find(their_token)
+        mine.publish(TWO)
+        await scene.ring.refresh("idp")
+        assert scene.find(my_token) is DENIALS[Reason.KEY_UNKNOWN]
+        assert scene.find(their_token) is kept
+        await scene.close()
+
+
+async def test_in_a_long_outage_cached_tokens_end_with_the_keys(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    token = scene.token(exp=NOW + 9999)
+    assert isinstance(scene.find(token), Identity)
+    scene.provider.status = 500
+    scene.clock.now += 3600
+    scene.ring.status()  # the background refresh looks in the same way
+    assert await scene.fetch(token) is DENIALS[Reason.KEYS_UNAVAILABLE]
+
+
+async def test_a_waiting_request_can_be_cancelled(scene: Scene) -> None:
+    scene.provider.gate = asyncio.Event()
+    waiting = scene.owner.spawn(scene.fetch(scene.token()), name="request")
+    await asyncio.sleep(0.02)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    scene.provider.gate.set()
+    assert isinstance(await scene.fetch(scene.token()), Identity)
+    assert scene.provider.fetches == 1
+
+
+async def test_the_explanation_names_each_check_and_the_first_that_fails(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    lines = scene.resolver.explain_refusal(scene.token(), NOW)
+    assert lines[0] == "ok: the token is not too long"
+    assert lines[-2] == "ok: it is for `https://api.example.com`"
+    assert lines[-1] == "ok: it speaks of <Identity idp:service-7 human roles=['reader']>"
+    assert all(line.startswith("ok: ") for line in lines)
+    expired = scene.resolver.explain_refusal(scene.token(), NOW + 1000)
+    assert expired[-1] == "no: it is valid now: expired 700 s ago (token-expired)"
+    elsewhere = scene.resolver.explain_refusal(scene.token(aud=["them", "x\n"]), NOW)
+    assert elsewhere[-2] == (
+        "no: it is for us: `aud` is `them`, `'x\\n'`, expected `https://api.example.com` "
+        "(audience-mismatch, unless the route names it)"
+    )
+    assert scene.resolver.explain_refusal(b"x", NOW)[-1] == (
+        "no: it is a signed token in compact form: a token has three parts, this one 1 (token-malformed)"
+    )
+
+
+async def test_the_explanation_does_not_repeat_the_token(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    token = scene.token(TWO)
+    for segment in token.decode().split("."):
+        assert segment not in "\n".join(scene.resolver.explain_refusal(token, NOW))
+
+
+def test_two_issuers_with_one_url_are_refused() -> None:
+    issuers = [an_issuer(), an_issuer(alias="again")]
+    ring = KeyRing(issuers, HttpFetch(), TaskOwner(), Clock())
+    with pytest.raises(ValueError, match="`idp` and `again` have the same URL"):
+        Resolver(issuers, ring, TokenCache(1), a_builder())
