@@ -96,7 +96,7 @@ class _Crosscheck:
             if value is None:
                 continue
             if value in first:
-                message = f"expected {what} of its own, got {came(node)}, which is that at {first[value]}"
+                message = f"expected {what} of its own, got {came(node)}, which is at {first[value]}"
                 self._add(path, message)
             first.setdefault(value, node.place)
 
@@ -163,7 +163,10 @@ class _Crosscheck:
 
 
 def _text(node: Node | None) -> str | None:
-    return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else None
+    """Return the text of a scalar; None for anything else, and where `resolve` has complained."""
+    if not isinstance(node, Scalar) or node.is_faulty or not isinstance(node.value, str):
+        return None
+    return node.value
 
 
 def _value(table: Table, name: str) -> Node | None:

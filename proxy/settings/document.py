@@ -249,9 +249,8 @@ def _joined_surrogates(escape: re.Match[str]) -> str:
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str) -> SettingsError:
     mark = error.problem_mark or error.context_mark
-    if mark is None:
-        return _failure(Place(file, 1, 1), f"not YAML: {error.problem}")
-    lines = text.splitlines()
+    assert mark is not None
+    lines = text.split("\n")
     line = lines[mark.line] if mark.line < len(lines) else ""
     # `{url: ${env:X}}` is the likeliest cause: a brace opens a mapping inside a mapping in braces.
     hint = '; inside braces or brackets a reference needs quotes: "${…}"' if "${" in line else ""

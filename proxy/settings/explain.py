@@ -59,13 +59,11 @@ def explain(error: ValidationError, places: Places, problems: Collector) -> None
 
 def came(node: Node | None) -> str:
     """Return what stands in the file, as a message shows it."""
+    if node is None or (isinstance(node, Scalar) and node.is_plain and node.value is None):
+        return "nothing"
     if isinstance(node, Scalar):
-        if node.is_plain and node.value is None:
-            return "nothing"
         shown = printable(node.text)
         return f"`{shown}`" if node.is_plain else f'`"{shown}"`'
-    if node is None:
-        return "nothing"
     shape, content = ("mapping", node.entries) if isinstance(node, Table) else ("list", node.items)
     return f"a {shape}" if content else f"an empty {shape}"
 
@@ -80,7 +78,7 @@ def _path(item: ErrorDetails) -> KeyPath:
 def _is_echo(item: ErrorDetails, node: Node | None) -> bool:
     """Return whether the error follows from another one that is reported."""
     if isinstance(node, Scalar):
-        return node.is_faulty
+        return node.is_faulty and item["loc"][-1:] != ("[key]",)
     # To pydantic a list whose entries are all wrong is empty.
     return item["type"] == "too_short" and node is not None and not came(node).startswith("an empty")
 

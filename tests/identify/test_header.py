@@ -1,11 +1,15 @@
 import pytest
 
+from proxy.identify.header import MAX_HEADER_BYTES, Header, read_header
+from proxy.identify.interfaces import Refusal
+from proxy.identify.issuers import NEVER_A_CREDENTIAL
 from proxy.identify.jwt import Verified
 from proxy.model.decision import Reason
 from tests.identify.tokens import (
     Json,
     Signer,
     as_json,
+    b64,
     good_claims,
     reason_of,
     verified,
@@ -98,3 +102,18 @@ def test_other_types_of_token_are_refused(typ: object) -> None:
 )
 def test_types_are_compared_without_case_and_prefix(typ: str | None) -> None:
     assert isinstance(verified(SIGNER.sign(good_claims(), typ=typ)), Verified)
+
+
+@pytest.mark.parametrize("typ", [*sorted(NEVER_A_CREDENTIAL), "application/Logout+JWT", "vc+sd-jwt"])
+def test_what_is_never_a_credential_is_refused_whatever_an_issuer_accepts(typ: str) -> None:
+    header = read_header(b64(as_json(SIGNER.header(typ=typ))))
+    assert isinstance(header, Refusal)
+    assert header.reason is Reason.TYPE_REFUSED
+
+
+@pytest.mark.parametrize(("more", "is_read"), [(0, True), (1, False)])
+def test_a_header_is_read_up_to_its_limit(more: int, is_read: bool) -> None:
+    padding = MAX_HEADER_BYTES // 4 * 3 - len(as_json(SIGNER.header(x="")))
+    header = b64(as_json(SIGNER.header(x="A" * padding)))
+    assert len(header) == MAX_HEADER_BYTES
+    assert isinstance(read_header(header + b"A" * more), Header) is is_read

@@ -133,6 +133,8 @@ def test_length_is_limited_for_each_issuer(more: int, reason: Reason | None) -> 
     keys = KnownKeys({"idp": key_set(SIGNER), "large": key_set(SIGNER)})
     assert reason_of(verify(GOOD, {small.url: small, large.url: large}, keys, NOW)) is reason
     assert reason_of(verify(GOOD, {small.url: small}, keys, NOW)) is reason
+    longer = SIGNER.sign(good_claims(iss=large.url, x="x" * 500))
+    assert isinstance(verify(longer, {small.url: small, large.url: large}, keys, NOW), Verified)
 
 
 @pytest.mark.parametrize(

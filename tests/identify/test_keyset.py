@@ -122,6 +122,16 @@ def test_a_key_whose_private_half_was_published_is_left_out(
     assert str(private["d"]) not in keys.dropped[0]
 
 
+@pytest.mark.parametrize(("bits", "is_used"), [(2047, False), (2048, True), (16_384, True), (16_385, False)])
+def test_an_rsa_key_has_2048_to_16384_bits(bits: int, is_used: bool) -> None:
+    keys = read_key_set(jwks(jwk_of(Signer("k"), n=number(2**bits - 1)), GOOD.jwk()), ALGORITHMS)
+    assert (keys.find("k", "RS256") is not None) is is_used
+
+
+def test_a_set_has_up_to_64_keys() -> None:
+    assert len(key_set(*(Signer(f"k{place}", "ES256") for place in range(MAX_KEYS)))) == MAX_KEYS
+
+
 def test_two_keys_of_one_name_are_both_left_out() -> None:
     keys = key_set(Signer("k"), Signer("k", number=1), Signer("good"))
     assert sorted(keys.by_name) == [("good", "RS256")]

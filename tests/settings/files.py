@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 
 from proxy.settings.load import load
 from proxy.settings.problem import SettingsError
 from proxy.settings.schema import Settings
+
+AnyType: TypeAlias = Any  # the forms that typing gives to types share no class
 
 SMALL = """\
 audit: {stdout: true}

@@ -5,9 +5,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from proxy.settings import addresses
 from proxy.settings.addresses import Address, is_loopback, split_origin
+from tests.settings.files import AnyType
 
 
-def accepts(kind: object, value: object) -> bool:
+def accepts(kind: AnyType, value: object) -> bool:
     try:
         TypeAdapter[object](kind).validate_python(value)
     except ValidationError:
@@ -15,7 +16,7 @@ def accepts(kind: object, value: object) -> bool:
     return True
 
 
-def message_of(kind: object, value: object) -> str:
+def message_of(kind: AnyType, value: object) -> str:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter[object](kind).validate_python(value)
     return caught.value.errors()[0]["msg"]
@@ -275,5 +276,5 @@ def test_other_hosts_are_refused_with_a_reason(host: str, message: str) -> None:
     "kind", [addresses.IssuerUrl, addresses.JwksUrl, addresses.UpstreamUrl, addresses.HostPattern]
 )
 @pytest.mark.parametrize("value", [42, None, True, ["https://a.example"]])
-def test_only_text_is_read(kind: object, value: object) -> None:
+def test_only_text_is_read(kind: AnyType, value: object) -> None:
     assert not accepts(kind, value)

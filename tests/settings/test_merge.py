@@ -48,7 +48,7 @@ def test_named_sections_gather_what_all_files_say(tmp_path: Path) -> None:
     assert list(settings.roles) == ["deployer", "reader"]
     assert list(settings.upstreams) == ["deployments", "registry"]
     assert [route.name for route in settings.routes] == ["deployments", "registry"]
-    assert settings.place("routes", "registry") == f"{tmp_path}/b.yml:12:5"
+    assert settings.place("routes", "registry") == f"{tmp_path}/b.yml:13:5"
 
 
 def test_files_count_in_the_order_of_names_and_others_do_not(tmp_path: Path) -> None:
@@ -81,8 +81,10 @@ def test_name_defined_in_two_files_names_both_places(tmp_path: Path) -> None:
         "b.yaml:2:3: issuers.gitlab: defined twice, first at a.yaml:3:3",
         "b.yaml:6:3: roles.deployer: defined twice, first at a.yaml:7:3",
         "b.yaml:11:3: upstreams.deployments: defined twice, first at a.yaml:12:3",
-        "b.yaml:13:11: routes[1].name: expected a name of its own, got `deployments`, which is that at "
-        "a.yaml:14:11",
+        (
+            "b.yaml:13:11: routes[1].name: expected a name of its own, got `deployments`, "
+            "which is at a.yaml:14:11"
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -7,6 +7,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from proxy.settings import quantities
 from proxy.settings.quantities import epoch_seconds, seconds, size_in_bytes
+from tests.settings.files import AnyType
+
+WRONG_DURATIONS: tuple[object, ...] = (30, 30.0, True, None, [], "30", "")
+WRONG_SIZES: tuple[object, ...] = (1.0, True, None, [], "1KB", "")
+WRONG_MOMENTS: tuple[object, ...] = (1_801_418_400, True, None, [], "2027-01-31", "")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +33,7 @@ def test_duration_is_a_number_and_a_unit(text: str, value: float) -> None:
     ],
 )
 def test_anything_else_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match=".*"):
+    with pytest.raises(ValueError, match=r"^"):
         seconds(text)
 
 
@@ -44,7 +49,7 @@ def test_size_is_bytes_or_a_number_and_a_unit(text: str, value: int) -> None:
     "text", ["", "KiB", "1KB", "1kib", "1K", "1 KiB", "-1", "1.5MiB", "1TiB", "1_000", "٣", "1\n", "9" * 16]
 )
 def test_anything_else_is_no_size(text: str) -> None:
-    with pytest.raises(ValueError, match=".*"):
+    with pytest.raises(ValueError, match=r"^"):
         size_in_bytes(text)
 
 
@@ -74,14 +79,12 @@ def test_moment_has_a_zone(text: str, value: float) -> None:
     ],
 )
 def test_anything_else_is_no_moment(text: str) -> None:
-    with pytest.raises(ValueError, match=".*"):
+    with pytest.raises(ValueError, match=r"^"):
         epoch_seconds(text)
 
 
-@given(st.datetimes(timezones=st.timezones().filter(lambda zone: zone.key == "UTC")))
-def test_every_moment_written_out_is_read_back(moment: Any) -> None:  # Any: hypothesis gives datetimes
-    if moment.year < 1000:
-        return
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_every_moment_written_out_is_read_back(moment: datetime) -> None:
     assert epoch_seconds(moment.isoformat()) == moment.timestamp()
 
 
@@ -100,7 +103,7 @@ def test_every_moment_written_out_is_read_back(moment: Any) -> None:  # Any: hyp
         (quantities.BodySize, [0, "0", 1, "1048575GiB", "1048576GiB"], [-1, "1048577GiB"]),
     ],
 )
-def test_quantities_are_bounded(kind: object, inside: list[object], outside: list[object]) -> None:
+def test_quantities_are_bounded(kind: AnyType, inside: list[object], outside: list[object]) -> None:
     adapter: TypeAdapter[float] = TypeAdapter(kind)
     for value in inside:
         assert adapter.validate_python(value) >= 0
@@ -112,12 +115,12 @@ def test_quantities_are_bounded(kind: object, inside: list[object], outside: lis
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
-        *((quantities.Duration, value) for value in (30, 30.0, True, None, [], "30", "")),
-        *((quantities.BodySize, value) for value in (1.0, True, None, [], "1KB", "")),
-        *((quantities.Moment, value) for value in (1_801_418_400, True, None, [], "2027-01-31", "")),
+        *[(quantities.Duration, value) for value in WRONG_DURATIONS],
+        *[(quantities.BodySize, value) for value in WRONG_SIZES],
+        *[(quantities.Moment, value) for value in WRONG_MOMENTS],
     ],
 )
-def test_wrong_types_are_refused_with_an_example(kind: object, value: object) -> None:
+def test_wrong_types_are_refused_with_an_example(kind: AnyType, value: object) -> None:
     adapter: TypeAdapter[float] = TypeAdapter(kind)
     with pytest.raises(ValidationError, match=r"expected a (duration|size|timestamp with a zone) such as"):
         adapter.validate_python(value)

@@ -5,13 +5,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from proxy.settings import syntax
 from proxy.settings.secrets import Revealed
+from tests.settings.files import AnyType
 
 
-def read(kind: object, value: object, folder: Path = Path("/conf")) -> object:
+def read(kind: AnyType, value: object, folder: Path = Path("/conf")) -> object:
     return TypeAdapter[object](kind).validate_python(value, context={"folder": folder})
 
 
-def message_of(kind: object, value: object) -> str:
+def message_of(kind: AnyType, value: object) -> str:
     with pytest.raises(ValidationError) as caught:
         read(kind, value)
     return caught.value.errors()[0]["msg"]
@@ -201,5 +202,5 @@ def test_file_that_is_written_is_relative_to_the_working_directory() -> None:
 
 @pytest.mark.parametrize("kind", [syntax.ConfigFile, syntax.WorkingFile])
 @pytest.mark.parametrize("value", ["", "a\0b", 1, None, True])
-def test_anything_else_is_no_file(kind: object, value: object) -> None:
+def test_anything_else_is_no_file(kind: AnyType, value: object) -> None:
     assert "expected the path of a file" in message_of(kind, value)
