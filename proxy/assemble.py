@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from proxy.accept.listener import Limits, Listener
+from proxy.accept.limits import Limits
+from proxy.accept.listener import Listener
 from proxy.authorize.compile import compile_policy
 from proxy.authorize.lint import lint
 from proxy.authorize.roles import RoleMapper
@@ -70,10 +71,7 @@ class Proxy:
         settings, loop = self.settings, asyncio.get_running_loop()
         self.recorder = Recorder(sink_of(settings.audit), settings.audit.node or platform.node(), loop)
         self.recorder.open()
-        self.pools = {name: self._pool(name, upstream) for name, upstream in settings.upstreams.items()}
-        self.keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
-        self.cache = TokenCache(settings.token_cache.max_entries)
-        self.environment = Environment(Holder(self._live()), self.recorder, self._tasks, time.monotonic)
+        self.environment = Environment(Holder(self.prepare()), self.recorder, self._tasks, time.monotonic)
         self.listener = Listener(Pipeline(self.environment), limits_of(settings.listen), time.monotonic)
         self.keys.start()
         self._tasks.spawn(self._sweep(), name="sweep")
@@ -90,13 +88,25 @@ class Proxy:
         """Finish what is in flight, then end everything; return how many connections had to be reset."""
         self.environment.is_draining = True
         cut = await self.listener.stop(self.settings.listen.timeouts.shutdown)
-        for pool in self.pools.values():
-            pool.close()
         await self.admin.stop()
-        await self._tasks.close()
-        await self._fetch.close()
+        await self.release()
         self.recorder.close()
         return cut
+
+    def prepare(self) -> Live:
+        """Build what decides and return it; opens no port and no file, and `release` ends it."""
+        settings = self.settings
+        self.pools = {name: self._pool(name, upstream) for name, upstream in settings.upstreams.items()}
+        self.keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
+        self.cache = TokenCache(settings.token_cache.max_entries)
+        return self._live()
+
+    async def release(self) -> None:
+        """End connections, tasks and fetches."""
+        for pool in self.pools.values():
+            pool.close()
+        await self._tasks.close()
+        await self._fetch.close()
 
     def missing(self) -> list[str]:
         """Return what keeps the proxy from being ready."""
@@ -122,9 +132,10 @@ class Proxy:
             identity_members,
         )
         passages = ((route, self._passage(route, mapper)) for route in routes_of(settings))
+        self.resolver = Resolver(issuers_of(settings), self.keys, self.cache, builder)
         return Live(
             routes=RouteTable.build(passages),
-            identities=Resolver(issuers_of(settings), self.keys, self.cache, builder),
+            identities=self.resolver,
             policy_version=policy_version(settings),
             request_headers=RequestHeaders((*names, headers.request_id.encode())),
             request_id_header=headers.request_id.encode(),

@@ -1,26 +1,28 @@
 """
-One client connection on the C parser: heads and bodies in, responses out, in order.
+One client connection: requests handed on one at a time, responses out, in order.
 
 Law: one request is answered at a time; what a client pipelines behind it waits unread or held, and
-each request is judged on its own head. Once the bytes cannot be read in one way only, nothing more
-is read. Every state has a deadline, which the listener's sweep enforces.
+each request is judged on its own head. Once the bytes cannot be read in one way only, or the
+connection is about to close, nothing more is read. Every state has a deadline, here or with the
+upstream, which the sweeps enforce; a client that does not take its response cannot move its own.
 """
 
 import asyncio
+import logging
 import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
-import httptools
-
 from proxy.accept.interfaces import Exchange
 from proxy.accept.pipelining import Event, HeldEvents
+from proxy.accept.reading import Problem, RequestReader, RequestRefused
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
-from proxy.wire.framing import has_plain_request_line
 
 if TYPE_CHECKING:
     from proxy.accept.listener import Listener
+
+log = logging.getLogger("rolegate.accept")
 
 NEVER = float("inf")
 
@@ -33,9 +35,7 @@ MAX_LINGER_BYTES = 1024 * 1024
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-
-class RequestRefused(Exception):  # noqa: N818 - it stops the parser, it is no error
-    """Stops the parser from within its callbacks; the reason is noted beforehand."""
+CLOSING: Problem = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
 
 
 class ClientConnection(asyncio.Protocol):
@@ -48,25 +48,15 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body_paused",
-        "_carry",
-        "_chunk",
         "_current",
-        "_head_bytes",
-        "_headers",
+        "_discarded_bytes",
         "_held",
-        "_in_body",
-        "_in_head",
         "_is_broken",
-        "_is_final",
         "_is_lingering",
         "_is_paused",
-        "_lingered_bytes",
         "_listener",
-        "_parser",
         "_peer",
-        "_raw",
-        "_refusal",
-        "_target",
+        "_reader",
         "deadline",
         "is_blocked",
         "transport",
@@ -74,24 +64,14 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, listener: "Listener") -> None:
         self._listener = listener
-        self._parser = httptools.HttpRequestParser(self)
+        self._reader = RequestReader(listener.limits, self)
         self.transport: asyncio.Transport | None = None
         self._peer = ""
         self._current: Exchange | None = None
         self._held = HeldEvents()
-        self._headers: Headers = []
-        self._head_bytes = 0
-        self._target = b""
-        self._raw: bytes | bytearray = b""
-        self._chunk = b""
-        self._carry = bytearray()
-        self._refusal: tuple[Reason, str] | None = None
-        self._in_head = False
-        self._in_body = False
         self._is_broken = False
-        self._is_final = False
         self._is_lingering = False
-        self._lingered_bytes = 0
+        self._discarded_bytes = 0
         self._is_paused = False
         self._body_paused = False
         self.is_blocked = False
@@ -100,8 +80,7 @@ class ClientConnection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio.Protocol
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self.transport = transport  # type: ignore[assignment]  # uvloop's is no asyncio.Transport by name
+        self.transport = transport  # type: ignore[assignment]  # a stream transport, by the way it was made
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else "unix"
         self.deadline = self._listener.now + self._listener.limits.headers_timeout_s
@@ -111,25 +90,14 @@ class ClientConnection(asyncio.Protocol):
         if self._is_broken:
             self._discard(data)
             return
-        self._chunk = data
-        if self._in_head:
-            self._carry += data
-            self._raw = self._carry
-        else:
-            self._raw = data
-            if not self._in_body and self._current is None:
-                self.deadline = self._listener.now + self._listener.limits.headers_timeout_s
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The upgrade is not taken; the request was answered as it is, and is the last one.
-            self._is_broken = True
-        except httptools.HttpParserCallbackError:
-            self._stop_reading(*self._what_was_refused())
-        except httptools.HttpParserError as error:
-            self._stop_reading(Reason.MALFORMED_REQUEST, f"the request is not valid HTTP: {error}")
-        else:
-            self._note_unfinished_head()
+        reader = self._reader
+        was_in_head = reader.in_head
+        problem = reader.feed(data)
+        if problem is not None:
+            self._stop_reading(*problem)
+        elif reader.in_head and not was_in_head and self._current is None:
+            # Not for each piece, and not for empty lines: both could be sent for ever.
+            self._set_deadline()
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
         # A half-closed connection looks like a client that left, and is taken for one.
@@ -137,7 +105,9 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: D102, ARG002 - asyncio.Protocol
         self._is_broken = True
+        self.transport = None
         self._held.clear()
+        self._reader.close()
         self._listener.remove(self)
         current, self._current = self._current, None
         if current is not None:
@@ -151,74 +121,45 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
         self.is_blocked = False
-        if self._current is not None:
-            self.deadline = NEVER
+        if self._is_lingering:
+            self.deadline = self._listener.now + LINGER_S
+        elif self._current is not None:
+            self._set_deadline()
             self._current.client_writable()
-        elif not self._is_broken:
-            self._advance()
+        elif self.transport is not None and not self.transport.is_closing():
+            self._go_on()
 
-    # The parser's events.
+    # What was read, called by the reader.
 
-    def on_message_begin(self) -> None:
-        """Begin a head."""
-        self._in_head = True
-        self._headers = []
-        self._head_bytes = 0
-        self._target = b""
-
-    def on_url(self, target: bytes) -> None:
-        """Take the request target, or a part of it."""
-        self._target += target
-        if len(self._target) > self._listener.limits.max_target_bytes:
-            self._refuse(
-                Reason.TARGET_TOO_LONG, f"the limit is {self._listener.limits.max_target_bytes} bytes"
-            )
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header line; a trailer is dropped: merged into the headers it could pose as one."""
-        if not self._in_head:
-            return
-        self._headers.append((name, value))
-        self._head_bytes += len(name) + len(value) + 4
-        limits = self._listener.limits
-        if self._head_bytes > limits.max_header_bytes or len(self._headers) > limits.max_header_count:
-            self._refuse(
-                Reason.HEADERS_TOO_LARGE,
-                f"the limits are {limits.max_header_bytes} bytes and {limits.max_header_count} lines",
-            )
-
-    def on_headers_complete(self) -> None:
-        """Hand the head on, or hold it until its turn comes."""
-        parser = self._parser
-        method, version = parser.get_method(), parser.get_http_version()
-        if not has_plain_request_line(self._raw, method, self._target, version):
-            self._refuse(Reason.MALFORMED_REQUEST, "the request line has to be `method target HTTP/1.1`")
-        self._in_head = False
-        self._in_body = True
-        self._carry = bytearray()
-        self._raw = self._chunk
-        keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
-        self._is_final = not keep_alive
-        head = (method.decode("ascii"), self._target, version, self._headers, keep_alive)
+    def head(self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool) -> None:
+        """Begin the request, or hold it until its turn comes."""
+        if self._is_broken:
+            raise RequestRefused(*CLOSING)
         if self._current is None and not self._held and not self.is_blocked:
-            self._begin(*head)
+            self._begin(method, target, version, headers, keep_alive)
             return
         if self._held.requests >= MAX_PIPELINED:
-            self._refuse(Reason.MALFORMED_REQUEST, f"no more than {MAX_PIPELINED} requests at once")
-        self._hold(Event.BEGIN, *head)
+            problem = (Reason.MALFORMED_REQUEST, f"no more than {MAX_PIPELINED} requests can wait their turn")
+            self._is_broken = True
+            self._hold(Event.REFUSE, *problem, target)
+            raise RequestRefused(*problem)
+        self._hold(Event.BEGIN, method, target, version, headers, keep_alive)
 
-    def on_body(self, data: bytes) -> None:
+    def body(self, data: bytes) -> None:
         """Hand a piece of the body on."""
+        if self._is_broken:
+            raise RequestRefused(*CLOSING)
         if self._held:
             self._hold(Event.BODY, data)
         elif self._current is not None:
-            if not self._body_paused:
+            if not self._body_paused and not self.is_blocked:
                 self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
             self._current.body(data)
 
-    def on_message_complete(self) -> None:
+    def end(self) -> None:
         """Note the end of the request."""
-        self._in_body = False
+        if self._is_broken:
+            raise RequestRefused(*CLOSING)
         if self._held:
             self._hold(Event.END)
         else:
@@ -234,26 +175,23 @@ class ClientConnection(asyncio.Protocol):
     def pause_request(self) -> None:
         """Stop reading the body."""
         self._body_paused = True
-        self.deadline = NEVER
+        self._set_deadline()
         self._update_reading()
 
     def resume_request(self) -> None:
         """Read on."""
         self._body_paused = False
-        if self._in_body and self._current is not None:
-            self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
+        self._set_deadline()
         self._update_reading()
 
     def finish(self, *, keep_alive: bool) -> None:
         """Go on with the next request, or close."""
         self._current = None
         self._body_paused = False
-        is_last = not self._held and (self._is_broken or self._listener.is_draining)
-        if not keep_alive or is_last:
-            self._close()
+        if keep_alive:
+            self._go_on()
         else:
-            self.deadline = self._listener.now + self._listener.limits.keep_alive_timeout_s
-            self._advance()
+            self._close()
 
     def abort(self) -> None:
         """Reset the connection, so that a client can tell a break from an end."""
@@ -269,19 +207,26 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is under way."""
-        return self._current is None and not self._held and not self._in_head
+        """Whether no request and no response is under way."""
+        return self._current is None and not (
+            self._held or self._reader.in_head or self._is_lingering or self.is_blocked
+        )
+
+    def drain(self) -> None:
+        """Close if idle; otherwise what is under way ends first."""
+        if self.is_idle:
+            self._close()
 
     def expire(self) -> None:
         """Give up on a client that let its deadline pass."""
         current = self._current
         self.deadline = self._listener.now + LINGER_S
-        if self.is_blocked or self._is_lingering or self._is_broken:
+        if self.is_blocked or self._is_broken:
             self.abort()
         elif current is not None:
             self._is_broken = True
             current.request_failed(Reason.REQUEST_TIMEOUT, "the rest of the request did not come in time")
-        elif self._in_head:
+        elif self._reader.in_head:
             self._stop_reading(Reason.REQUEST_TIMEOUT, "the headers did not come in time")
         else:
             self._close()
@@ -294,13 +239,39 @@ class ClientConnection(asyncio.Protocol):
         current.begin(method, target, version, headers, keep_alive=keep_alive)
 
     def _end(self) -> None:
-        self.deadline = NEVER
+        if not self.is_blocked:
+            self.deadline = NEVER
         if self._current is not None:
             self._current.end()
+
+    def _set_deadline(self) -> None:
+        """Give the present state its deadline; who does not take the response keeps the one for that."""
+        if self.is_blocked or self._is_lingering:
+            return
+        limits, reader = self._listener.limits, self._reader
+        wait_s = NEVER
+        if self._current is None:
+            wait_s = limits.headers_timeout_s if reader.in_head else limits.keep_alive_timeout_s
+        elif reader.in_body and not self._held and not self._body_paused:
+            wait_s = limits.body_idle_timeout_s
+        self.deadline = self._listener.now + wait_s
 
     def _hold(self, event: Event, *arguments: object) -> None:
         self._held.add(event, *arguments)
         self._update_reading()
+
+    def _go_on(self) -> None:
+        """Go on behind a response: with what is held, with what comes, or not at all."""
+        if not self._held and (self._is_broken or self._listener.is_draining):
+            self._close()
+            return
+        self._set_deadline()
+        try:
+            self._advance()
+        except Exception:
+            # The boundary of the connection: a fault of ours must not leave the next request hanging.
+            log.exception("going on with a held request failed")
+            self._give_up()
 
     def _advance(self) -> None:
         """Go through what was held, up to the next request that has to wait for its turn."""
@@ -312,13 +283,21 @@ class ClientConnection(asyncio.Protocol):
         if event is Event.BEGIN:
             self._begin(*arguments)
         elif event is Event.REFUSE:
-            self._refuse_now(*arguments)
+            self._refuse(*arguments)
         elif event is Event.END:
             self._end()
         elif self._current is not None and event is Event.BODY:
             self._current.body(*arguments)
         elif self._current is not None:
             self._current.request_failed(*arguments)
+
+    def _give_up(self) -> None:
+        self._is_broken = True
+        self._held.clear()
+        if self._current is None:
+            self.abort()
+        else:
+            self._current.request_failed(Reason.INTERNAL_ERROR)
 
     def _update_reading(self) -> None:
         must_pause = self._body_paused or bool(self._held)
@@ -330,65 +309,60 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.transport.resume_reading()
 
-    def _note_unfinished_head(self) -> None:
-        if not self._in_head:
-            return
-        if not self._carry:
-            self._carry = bytearray(self._chunk)
-        limits = self._listener.limits
-        if len(self._carry) > limits.max_header_bytes + limits.max_target_bytes + len(self._chunk):
-            self._stop_reading(Reason.HEADERS_TOO_LARGE, f"the limit is {limits.max_header_bytes} bytes")
-
-    def _refuse(self, reason: Reason, detail: str) -> None:
-        self._refusal = (reason, detail)
-        raise RequestRefused
-
-    def _what_was_refused(self) -> tuple[Reason, str]:
-        if self._refusal is not None:
-            return self._refusal
-        return Reason.INTERNAL_ERROR, ""
-
     def _stop_reading(self, reason: Reason, detail: str) -> None:
         """Refuse what cannot be read; what came before it is still answered."""
+        if self._is_broken:
+            return  # the connection is about to close; there is nobody to tell
         self._is_broken = True
-        if self._in_body:
+        reader = self._reader
+        if reader.in_body:
             if self._held:
                 self._hold(Event.FAIL, reason, detail)
             elif self._current is not None:
                 self._current.request_failed(reason, detail)
             return
-        if self._is_final and not self._in_head:
+        if reader.is_final and not reader.in_head:
             return
         if self._current is None and not self._held:
-            self._refuse_now(reason, detail, self._target)
+            self._refuse(reason, detail, reader.target)
         else:
-            self._hold(Event.REFUSE, reason, detail, self._target)
+            self._hold(Event.REFUSE, reason, detail, reader.target)
 
-    def _refuse_now(self, reason: Reason, detail: str, target: bytes) -> None:
+    def _refuse(self, reason: Reason, detail: str, target: bytes) -> None:
         current = self._current = self._listener.exchanges.open(self, self._peer)
         self.deadline = NEVER
         current.refuse(reason, detail, target)
 
     def _discard(self, data: bytes) -> None:
-        self._lingered_bytes += len(data)
-        if self._is_lingering and self._lingered_bytes > MAX_LINGER_BYTES:
+        self._discarded_bytes += len(data)
+        if self._discarded_bytes <= MAX_LINGER_BYTES or self.transport is None:
+            return
+        if self._is_lingering:
             self.abort()
+        else:
+            self.transport.pause_reading()
 
     def _close(self) -> None:
         """Close once all is sent, and, if the client is still sending, once it had time to read why."""
-        was_cut_short = self._in_body or self._in_head or self._is_broken
+        reader = self._reader
+        was_cut_short = reader.in_body or reader.in_head or self._is_broken or bool(self._held)
         self._is_broken = True
         self._held.clear()
-        if self.transport is None or self.transport.is_closing():
+        transport, limits = self.transport, self._listener.limits
+        if transport is None or transport.is_closing():
             return
+        self.deadline = self._listener.now + limits.write_idle_timeout_s
         if not was_cut_short:
-            self.deadline = self._listener.now + self._listener.limits.write_idle_timeout_s
-            self.transport.close()
+            transport.close()
             return
         self._is_lingering = True
-        self.deadline = self._listener.now + LINGER_S
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        if not self.is_blocked:
+            self.deadline = self._listener.now + LINGER_S
+        try:
+            transport.write_eof()
+        except OSError:
+            self.abort()  # the client is gone, and the loop will hear of it later
+            return
         self._update_reading()
 
     def __repr__(self) -> str:

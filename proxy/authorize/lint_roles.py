@@ -87,9 +87,9 @@ def _binding(
 
 
 def _pinned(binding: Binding) -> Set[str]:
-    """Return the top-level claims that are compared with exact values."""
+    """Return the claims that are compared with exact values, by name or, further down, by pointer."""
     exact = (name for name, matcher in binding.claims.items() if isinstance(matcher, OneOf))
-    return {top for name in exact if (top := top_level_name(name)) is not None}
+    return {top_level_name(name) or name for name in exact}
 
 
 def _claims(path: KeyPath, binding: Binding, names: frozenset[str]) -> Iterable[Finding]:

@@ -7,6 +7,7 @@ as one that is complete.
 """
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import httptools
@@ -18,6 +19,8 @@ from proxy.wire.headers import EVERYDAY_CONNECTION, keep_in_response, normal_nam
 
 if TYPE_CHECKING:
     from proxy.forward.pool import Pool
+
+log = logging.getLogger("rolegate.forward")
 
 # An upstream that sends more header lines or bytes than this is broken or hostile.
 MAX_HEADER_COUNT = 256
@@ -38,7 +41,9 @@ class UpstreamConnection(asyncio.Protocol):
         "_content_length",
         "_framing",
         "_head_bytes",
+        "_is_blocked",
         "_is_complete",
+        "_is_paused",
         "_lines",
         "_nominated",
         "_parser",
@@ -46,6 +51,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_pool",
         "_receiver",
         "_request_ended",
+        "_silent_bytes",
         "_status",
         "_transfer_encodings",
         "deadline",
@@ -66,9 +72,17 @@ class UpstreamConnection(asyncio.Protocol):
         self._transfer_encodings: list[bytes] = []
         self._head_bytes = 0
         self._framing: Framing | None = None
+        self._is_blocked = False
         self._is_complete = False
+        self._is_paused = False
         self._can_reuse = False
+        self._silent_bytes = 0
         self._status = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request can still be sent on it, as far as we know."""
+        return self.transport is not None and not self.transport.is_closing()
 
     # The request, called by the forwarder.
 
@@ -78,30 +92,34 @@ class UpstreamConnection(asyncio.Protocol):
         self._request_ended = False
         self._is_complete = False
         self._framing = None
+        self._silent_bytes = 0
         self.deadline = NEVER
 
     def send(self, data: bytes) -> None:
         """Send bytes of the request."""
-        assert self.transport is not None
-        self.transport.write(data)
+        if self.transport is not None:
+            self.transport.write(data)
+            if self._framing is not None:
+                self._set_deadline()  # it answers while it reads, and it reads
 
     def end_request(self) -> None:
         """Note that the request is sent whole; from now on the upstream owes the response."""
         self._request_ended = True
-        if self._framing is None:
-            self.deadline = self._pool.now + self._pool.upstream.response_timeout_s
+        self._set_deadline()
 
     def pause(self) -> None:
         """Stop reading: the client does not keep up."""
-        assert self.transport is not None
-        self.transport.pause_reading()
-        self.deadline = NEVER
+        self._is_paused = True
+        self._set_deadline()
+        if self.transport is not None:
+            self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        assert self.transport is not None
-        self.transport.resume_reading()
-        self.deadline = self._pool.now + self._pool.upstream.body_idle_timeout_s
+        self._is_paused = False
+        self._set_deadline()
+        if self.transport is not None:
+            self.transport.resume_reading()
 
     def abort(self) -> None:
         """Drop the connection at once; nothing more reaches the receiver."""
@@ -125,49 +143,78 @@ class UpstreamConnection(asyncio.Protocol):
             # Bytes that nobody asked for would be read as the answer to the next request.
             self._close()
             return
+        self._silent_bytes += len(data)
+        try:
+            self._feed(data)
+        except Exception:
+            # The boundary of the request: a fault of ours is not the upstream's, and leaves nobody waiting.
+            log.exception("passing on a response failed")
+            self._fail(Reason.INTERNAL_ERROR)
+
+    def _feed(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
+            if error.__context__ is not None and not isinstance(error.__context__, ResponseRefused):
+                raise
             # After a complete response this is only bytes too many: the response stands.
             if not self._is_complete:
                 self._fail(Reason.UPSTREAM_MALFORMED)
                 return
-            self._request_ended = False
-        self._after_feeding()
-
-    def _after_feeding(self) -> None:
+            self._can_reuse = False
         receiver = self._receiver
         if receiver is None:
             return  # it was dropped meanwhile, from within the parser's callbacks
         if self._is_complete:
             self._finish(receiver)
+        elif self._silent_bytes > MAX_HEAD_BYTES:
+            # A header line, a trailer or a chunk extension without end, or interim responses.
+            self._fail(Reason.UPSTREAM_MALFORMED)
         else:
-            if self._framing is not None and self.deadline is not NEVER:
-                self.deadline = self._pool.now + self._pool.upstream.body_idle_timeout_s
+            if self._framing is not None:
+                self._set_deadline()
             receiver.response_flush()
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
         return False
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol
-        self._pool.forget(self)
+        self.transport = None
+        del self._parser  # it holds on to this connection and would keep both alive
         receiver, self._receiver = self._receiver, None
+        self._pool.forget(self)
         if receiver is None:
             return
         if error is None and self._framing is Framing.UNTIL_CLOSE:
             receiver.response_end()
         else:
+            self._pool.count(Reason.UPSTREAM_RESET)
             receiver.response_failed(Reason.UPSTREAM_RESET)
 
     def pause_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
+        self._is_blocked = True
+        self._set_deadline()
         if self._receiver is not None:
-            self.deadline = self._pool.now + self._pool.upstream.body_idle_timeout_s
             self._receiver.upstream_blocked()
 
     def resume_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
+        self._is_blocked = False
         if self._receiver is not None:
-            self.deadline = NEVER if not self._request_ended else self.deadline
+            self._set_deadline()
             self._receiver.upstream_writable()
+
+    def _set_deadline(self) -> None:
+        """Give the present state its deadline; where there is none, the client's connection has one."""
+        upstream = self._pool.upstream
+        if self._is_blocked:
+            wait_s = upstream.body_idle_timeout_s
+        elif self._is_paused:
+            wait_s = NEVER
+        elif self._framing is not None:
+            wait_s = upstream.body_idle_timeout_s
+        else:
+            wait_s = upstream.response_timeout_s if self._request_ended else NEVER
+        self.deadline = self._pool.now + wait_s
 
     # The parser's events.
 
@@ -211,11 +258,13 @@ class UpstreamConnection(asyncio.Protocol):
                 raise ResponseRefused  # nobody asked to switch
             receiver.interim_response(status, self._phrase, lines)
             return
-        framing = response_framing(receiver.method, status, self._transfer_encodings, self._content_length)
-        if framing is None:
+        encodings = self._transfer_encodings
+        framing = response_framing(receiver.method, status, encodings, self._content_length)
+        if framing is None or (encodings and self._parser.get_http_version() == "1.0"):
+            # RFC 9112 section 6.1: HTTP/1.0 has no chunks, somebody in between has mixed things up.
             raise ResponseRefused
         self._framing = framing
-        self.deadline = self._pool.now + self._pool.upstream.body_idle_timeout_s
+        self._silent_bytes = 0
         receiver.response_head(status, self._phrase, lines, framing, self._content_length)
         if receiver.method == "HEAD":
             self._end_without_body()
@@ -224,6 +273,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Hand on a piece of the body."""
         if self._is_complete or self._receiver is None:
             raise ResponseRefused
+        self._silent_bytes = 0
         self._receiver.response_body(data)
 
     def on_message_complete(self) -> None:
@@ -252,16 +302,22 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = None
         if receiver.method == "HEAD":
             self._parser = httptools.HttpResponseParser(self)
-        if self._can_reuse and self._request_ended:
+        try:
+            receiver.response_end()
+        except BaseException:
+            self._close()
+            raise
+        # Only now: it may be lent to the next request at once.
+        if self._can_reuse and self._request_ended and not self._is_paused and not self._is_blocked:
             self._pool.release(self)
         else:
             self._close()
-        receiver.response_end()
 
     def _fail(self, reason: Reason) -> None:
         receiver, self._receiver = self._receiver, None
         self._close()
         if receiver is not None:
+            self._pool.count(reason)
             receiver.response_failed(reason)
 
     def _close(self) -> None:

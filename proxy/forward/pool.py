@@ -6,6 +6,7 @@ longer than the connect timeout. With an idle connection nothing is awaited and 
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from proxy.forward.interfaces import Receiver
 from proxy.model.decision import Reason
 from proxy.model.upstream import Upstream
 from proxy.tasks import TaskOwner
+
+log = logging.getLogger("rolegate.forward")
 
 
 class Pool:
@@ -52,15 +55,16 @@ class Pool:
         """
         while self._idle:
             connection = self._idle.pop()
-            if connection.transport is not None and not connection.transport.is_closing():
+            if connection.is_open:
                 self._lend(connection, receiver)
                 return
-        if len(self._waiting) >= self.upstream.max_waiting:
+        # Behind the connections: a request for which one is being opened does not count.
+        if not self._can_connect and len(self._waiting) - self._connecting >= self.upstream.max_waiting:
             self.count(Reason.UPSTREAM_OVERLOADED)
             receiver.response_failed(Reason.UPSTREAM_OVERLOADED)
             return
         self._waiting.append((self._clock() + self.upstream.connect_timeout_s, receiver))
-        self._connect_if_allowed()
+        self._connect_if_needed()
 
     def cancel(self, receiver: Receiver) -> None:
         """Forget a request that waits for a connection."""
@@ -69,6 +73,9 @@ class Pool:
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection on which nothing is left over."""
         self._busy.discard(connection)
+        if not connection.is_open:
+            self._connect_if_needed()
+            return
         if self._waiting:
             self._lend(connection, self._waiting.popleft()[1])
             return
@@ -80,20 +87,20 @@ class Pool:
         self._busy.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        self._connect_if_allowed()
+        self._connect_if_needed()
 
     def sweep(self, now: float) -> None:
         """Close what has waited too long; called several times a second."""
         self.now = now
         for connection in [held for held in (*self._busy, *self._idle) if held.deadline <= now]:
-            if connection in self._busy:
-                self.count(Reason.UPSTREAM_TIMEOUT)
-            connection.expire()
+            try:
+                connection.expire()
+            except Exception:
+                # The boundary between requests: without the sweep none of them has a deadline.
+                log.exception("%r did not end in order", connection)
         while self._waiting and self._waiting[0][0] <= now:
             _, receiver = self._waiting.popleft()
-            reason = Reason.UPSTREAM_OVERLOADED if self._busy else Reason.UPSTREAM_UNREACHABLE
-            self.count(reason)
-            receiver.response_failed(reason)
+            self._refuse(receiver, Reason.UPSTREAM_OVERLOADED if self._busy else Reason.UPSTREAM_UNREACHABLE)
 
     def close(self) -> None:
         """Drop every connection."""
@@ -122,38 +129,47 @@ class Pool:
     def _lend(self, connection: UpstreamConnection, receiver: Receiver) -> None:
         self._busy.add(connection)
         connection.start(receiver)
-        receiver.take(connection)
+        try:
+            receiver.take(connection)
+        except Exception:
+            # The boundary of the request: the one whose response has just ended here has no part in it.
+            log.exception("sending a request failed")
+            connection.abort()
+            self._refuse(receiver, Reason.INTERNAL_ERROR)
 
-    def _connect_if_allowed(self) -> None:
-        open_now = len(self._busy) + len(self._idle) + self._connecting
-        if self._connecting < len(self._waiting) and open_now < self.upstream.max_connections:
+    def _refuse(self, receiver: Receiver, reason: Reason) -> None:
+        self.count(reason)
+        try:
+            receiver.response_failed(reason)
+        except Exception:
+            # As above: the others wait on.
+            log.exception("refusing a request failed")
+
+    @property
+    def _can_connect(self) -> bool:
+        return len(self._busy) + len(self._idle) + self._connecting < self.upstream.max_connections
+
+    def _connect_if_needed(self) -> None:
+        if self._connecting < len(self._waiting) and self._can_connect:
             self._connecting += 1
             self._tasks.spawn(self._connect(), name=f"connect {self.upstream.name}")
 
     async def _connect(self) -> None:
-        upstream = self.upstream
+        upstream, connection = self.upstream, None
         try:
             async with asyncio.timeout(upstream.connect_timeout_s):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: UpstreamConnection(self), upstream.host, upstream.port
                 )
-        except OSError:  # TimeoutError is one
+        except OSError as error:  # TimeoutError is one
+            log.info("upstream `%s` cannot be reached: %s", upstream.name, error)
+        finally:
             self._connecting -= 1
-            self._fail_one()
-        except asyncio.CancelledError:
-            self._connecting -= 1
-            raise
-        else:
-            self._connecting -= 1
+        if connection is not None and connection.is_open:
             self.release(connection)
-            self._connect_if_allowed()
-
-    def _fail_one(self) -> None:
-        self.count(Reason.UPSTREAM_UNREACHABLE)
-        if self._waiting:
-            _, receiver = self._waiting.popleft()
-            receiver.response_failed(Reason.UPSTREAM_UNREACHABLE)
-        self._connect_if_allowed()
+        elif self._waiting:
+            self._refuse(self._waiting.popleft()[1], Reason.UPSTREAM_UNREACHABLE)
+        self._connect_if_needed()
 
     def __repr__(self) -> str:
         return (

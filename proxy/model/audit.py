@@ -5,6 +5,7 @@ Law: no token, cookie, header or query string gets here; a path in a record is t
 and text that came unread from a client is escaped by the JSON encoder.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -21,12 +22,21 @@ MAX_CLAIMED_CHARS = 256
 
 
 def json_text(value: object) -> str:
-    """Return `value` as compact JSON."""
-    # Not every str is UTF-8: a lone surrogate would otherwise lose us the whole record.
+    """Return `value` as compact JSON; a lone surrogate, which is no character, becomes the text `\\ud800`."""
     try:
         return msgspec.json.encode(value).decode()
-    except (UnicodeEncodeError, ValueError):
-        return msgspec.json.encode(repr(value)).decode()
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_encodable(value)).decode()
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_encodable(key): _encodable(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(held) for held in value]
+    return value
 
 
 def identity_members(
@@ -73,9 +83,18 @@ def request_members(flow: Flow) -> str:
 
 
 def claimed_path(target: bytes) -> str:
-    """Return an unread target as text without its query, which is where people put secrets."""
-    path = target.partition(b"?")[0].partition(b"#")[0]
+    """
+    Return an unread target as text, without the places where people put secrets.
+
+    Those are the query, path parameters, a fragment, and the name and password before the `@` of an
+    authority.
+    """
+    path = _SECRETS_BEHIND.split(_WITH_USERINFO.sub(rb"\1", target), maxsplit=1)[0]
     return path[:MAX_CLAIMED_CHARS].decode("utf-8", "backslashreplace")
+
+
+_WITH_USERINFO = re.compile(rb"\A((?:[A-Za-z][A-Za-z0-9+.\-]*+:)?//|)[^/?#]*@")
+_SECRETS_BEHIND = re.compile(rb"[?;#]")
 
 
 def outcome_members(flow: Flow, duration_s: float) -> str:

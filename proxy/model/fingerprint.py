@@ -17,7 +17,8 @@ def _spelled(value: object) -> str:
         members = (f"{field.name}={_spelled(getattr(value, field.name))}" for field in fields(value))
         return f"{type(value).__name__}({','.join(members)})"
     if isinstance(value, Mapping):
-        return "{" + ",".join(sorted(f"{_spelled(key)}:{_spelled(held)}" for key, held in value.items())) + "}"
+        pairs = (f"{_spelled(key)}:{_spelled(held)}" for key, held in value.items())
+        return "{" + ",".join(sorted(pairs)) + "}"
     if isinstance(value, frozenset | set):
         return "{" + ",".join(sorted(_spelled(held) for held in value)) + "}"
     if isinstance(value, tuple | list):

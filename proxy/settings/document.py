@@ -28,7 +28,7 @@ from yaml.events import (
     ScalarEvent,
 )
 
-from proxy.settings.problem import Place, Problem, SettingsError
+from proxy.settings.problem import Place, Problem, SettingsError, printable
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
@@ -256,4 +256,6 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, file: str) -> Settings
     hint = '; inside braces or brackets a reference needs quotes: "${…}"' if "${" in line else ""
     start = f" that starts in line {error.context_mark.line + 1}" if error.context_mark else ""
     context = f" {error.context}{start}" if error.context else ""
-    return _failure(Place(file, mark.line + 1, mark.column + 1), f"not YAML: {error.problem}{context}{hint}")
+    # libyaml quotes the tab that it stumbles over as it is.
+    message = printable(f"not YAML: {error.problem}{context}", limit=300)
+    return _failure(Place(file, mark.line + 1, mark.column + 1), f"{message}{hint}")

@@ -99,9 +99,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return ""
     by_folded = {candidate.casefold(): candidate for candidate in sorted(known)}
     near = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=_NEAR)
-    return f"; did you mean `{by_folded[near[0]]}`?" if near else ""
+    return f"; did you mean `{printable(by_folded[near[0]])}`?" if near else ""
 
 
 def listed(names: Iterable[str]) -> str:
     """Return `names` in backticks, separated by commas."""
-    return ", ".join(f"`{name}`" for name in names)
+    return ", ".join(f"`{printable(name)}`" for name in names)

@@ -28,15 +28,17 @@ def request_framing(version: str, found: SortedHeaders) -> Framing:
     """Return how the request's body is framed, or raise `RequestError` where that is not plain."""
     if version not in VERSIONS:
         raise RequestError(Reason.VERSION_UNSUPPORTED, "send HTTP/1.1 or HTTP/1.0")
+    if found.expects and found.expects != [b"100-continue"]:
+        raise RequestError(Reason.MALFORMED_REQUEST, "the only Expect here is `100-continue`")
     if found.transfer_encodings:
         if version == "1.0":
             # A 1.0 recipient ignores Transfer-Encoding and would read the body as the next request.
             raise RequestError(Reason.AMBIGUOUS_FRAMING, "HTTP/1.0 has no Transfer-Encoding")
         if found.transfer_encodings != [b"chunked"]:
             raise RequestError(Reason.AMBIGUOUS_FRAMING, "the only Transfer-Encoding here is `chunked`")
+        if found.content_length is not None:
+            raise RequestError(Reason.AMBIGUOUS_FRAMING, "send either a Content-Length or chunks")
         return Framing.CHUNKED
-    if found.expects and found.expects != [b"100-continue"]:
-        raise RequestError(Reason.MALFORMED_REQUEST, "the only Expect here is `100-continue`")
     return Framing.LENGTH if found.content_length else Framing.NONE
 
 
@@ -44,7 +46,8 @@ def has_plain_request_line(head: bytes | bytearray, method: bytes, target: bytes
     """
     Whether the request line is exactly `method SP target SP HTTP/version`.
 
-    llhttp takes `RTSP/1.0` and several spaces as well; the next hop may not.
+    llhttp takes `RTSP/1.0`, several spaces and no version at all as well; the next hop may not. `head` may
+    hold more than the one head, before it and behind it.
     """
     line = b"%b %b HTTP/%b\r\n" % (method, target, version.encode())
     return head.startswith(line) or line in head
@@ -57,7 +60,8 @@ def response_framing(
     if method == "HEAD" or status in {204, 304} or status < 200:
         return Framing.NONE
     if transfer_encodings:
-        return Framing.CHUNKED if transfer_encodings == [b"chunked"] else None
+        is_plain = transfer_encodings == [b"chunked"] and content_length is None
+        return Framing.CHUNKED if is_plain else None
     if content_length is not None:
         return Framing.LENGTH if content_length else Framing.NONE
     return Framing.UNTIL_CLOSE

@@ -1,8 +1,9 @@
 """
 Which header lines may pass, and which are ours to set (RFC 9110 section 7.6.1, law 5).
 
-Law: a line is judged on its name in lower case with `_` read as `-`, because a CGI-style upstream
-folds the two; what is ours is stripped in every spelling and set last, once.
+Law: a line is judged on its name in lower case with everything but letters and digits read as `-`,
+because CGI-style upstreams fold them (most fold `_`, some `.` and the rest as well); what is ours is
+stripped in every spelling and set last, once.
 """
 
 from collections.abc import Iterable
@@ -66,37 +67,61 @@ SPOOFABLE = frozenset(
         b"client-ip",
         b"fastly-client-ip",
         b"forwarded",
+        b"forwarded-for",
+        b"proxy",  # CGI turns it into HTTP_PROXY, which the upstream's own clients obey
+        b"remote-addr",
+        b"remote-email",
+        b"remote-groups",
+        b"remote-name",
         b"remote-user",
         b"true-client-ip",
         b"x-client-cert",
+        b"x-client-dn",
         b"x-client-ip",
         b"x-cluster-client-ip",
+        b"x-forwarded",
         b"x-host",
         b"x-http-host-override",
         b"x-http-method",
         b"x-http-method-override",
         b"x-method-override",
+        b"x-original-forwarded-for",
         b"x-original-host",
         b"x-original-method",
         b"x-original-uri",
         b"x-original-url",
+        b"x-originating-ip",
         b"x-proxyuser-ip",
         b"x-real-ip",
-        b"x-remote-user",
         b"x-request-id",
         b"x-rewrite-url",
         b"x-user",
     }
 )
-SPOOFABLE_PREFIXES = (b"x-forwarded-", b"x-rolegate-", b"x-auth-request-", b"x-envoy-", b"x-webauth-")
+SPOOFABLE_PREFIXES = (
+    b"x-forwarded-",
+    b"x-rolegate-",
+    b"x-auth-request-",
+    b"x-envoy-",
+    b"x-remote-",
+    b"x-ssl-client-",
+    b"ssl-client-",
+    b"x-webauth-",
+)
 
-# An attacker may send any number of names; past this many, names are judged without being kept.
+# An attacker may send any number of names, each as long as a head may be: long ones are judged without
+# being kept, and at this many the memory starts anew, so that a flood cannot keep the everyday ones out.
 MAX_KNOWN_NAMES = 1024
+MAX_KNOWN_NAME_BYTES = 64
+
+_FOLDED = bytes(
+    ord(chr(octet).lower()) if chr(octet).isalnum() and octet < 128 else ord("-") for octet in range(256)
+)
 
 
 def normal_name(name: bytes) -> bytes:
     """Return the one spelling in which header names are compared."""
-    return name.lower().replace(b"_", b"-")
+    return name.translate(_FOLDED)
 
 
 class RequestHeaders:
@@ -115,7 +140,9 @@ class RequestHeaders:
     def judge(self, name: bytes) -> Kind:
         """Return what becomes of a line with this name, and remember it."""
         kind = self._judge(name)
-        if len(self.known) < MAX_KNOWN_NAMES:
+        if len(name) <= MAX_KNOWN_NAME_BYTES:
+            if len(self.known) >= MAX_KNOWN_NAMES:
+                self.known.clear()
             self.known[name] = kind
         return kind
 
@@ -123,7 +150,7 @@ class RequestHeaders:
         normal = normal_name(name)
         if normal in SPECIAL:
             # `Content_Length` is nobody's header; a folding upstream would take it for the real one.
-            return Kind.DROP if b"_" in name else SPECIAL[normal]
+            return SPECIAL[normal] if name.lower() == normal else Kind.DROP
         if normal in self._stripped or normal.startswith(SPOOFABLE_PREFIXES):
             return Kind.DROP
         return Kind.KEEP
@@ -162,6 +189,9 @@ class SortedHeaders:
         self.tracestates: list[bytes] = []
 
 
+# 2**64 - 1, where parsers stop counting, has twenty digits.
+MAX_LENGTH_DIGITS = 20
+
 EVERYDAY_CONNECTION = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 
 
@@ -181,7 +211,9 @@ def sort_headers(headers: Headers, rules: RequestHeaders) -> SortedHeaders:  # n
         elif kind is Kind.AUTHORIZATION:
             found.authorizations.append(value)
         elif kind is Kind.CONTENT_LENGTH:
-            found.content_length = int(value)
+            if found.content_length is not None:
+                raise RequestError(Reason.AMBIGUOUS_FRAMING, "send exactly one Content-Length")
+            found.content_length = content_length(value)
         elif kind is Kind.TRANSFER_ENCODING:
             found.transfer_encodings.append(value.strip(b" \t").lower())
         elif kind is Kind.CONNECTION:
@@ -198,6 +230,18 @@ def sort_headers(headers: Headers, rules: RequestHeaders) -> SortedHeaders:  # n
     if found.nominated:
         found.kept = without_nominated(kept, found.nominated)
     return found
+
+
+def content_length(value: bytes) -> int:
+    """
+    Return the number in a Content-Length, or raise `RequestError`.
+
+    RFC 9110 section 8.6 knows digits only; `int` would take `+5`, `1_000` and a line end as well.
+    """
+    digits = value.strip(b" \t")
+    if not digits.isdigit() or len(digits) > MAX_LENGTH_DIGITS:
+        raise RequestError(Reason.AMBIGUOUS_FRAMING, "Content-Length has to be a decimal number")
+    return int(digits)
 
 
 def without_nominated(lines: list[bytes], nominated: set[bytes]) -> list[bytes]:
@@ -219,7 +263,9 @@ def keep_in_response(name: bytes) -> bool:
     kept = _known_response_names.get(name)
     if kept is None:
         kept = name.lower() not in RESPONSE_DROPPED
-        if len(_known_response_names) < MAX_KNOWN_NAMES:
+        if len(name) <= MAX_KNOWN_NAME_BYTES:
+            if len(_known_response_names) >= MAX_KNOWN_NAMES:
+                _known_response_names.clear()
             _known_response_names[name] = kept
     return kept
 
@@ -265,5 +311,10 @@ def require_one_host(hosts: list[bytes]) -> bytes:
 
 
 def claimed_host(headers: Headers) -> str:
-    """Return the first Host as the client wrote it, for the record of a request that could not be read."""
-    return next((value.decode("latin-1") for name, value in headers if name.lower() == b"host"), "")
+    """
+    Return the first Host as the client wrote it, for the record of a request that could not be read.
+
+    Without what stands before an `@`: a name and a password.
+    """
+    hosts = (value for name, value in headers if name.lower() == b"host")
+    return next(hosts, b"").rpartition(b"@")[2].decode("latin-1")

@@ -103,7 +103,9 @@ def read_head(
     lines += (b"traceparent: ", traceparent, b"\r\n")
     if keeps_tracestate and found.tracestates:
         lines += (b"tracestate: ", b",".join(found.tracestates), b"\r\n")
-    if found.expects:
+    # RFC 9110 section 10.1.1: an HTTP/1.0 client does not wait for a 100, whatever it says.
+    expects_continue = bool(found.expects) and version != "1.0"
+    if expects_continue:
         lines.append(b"Expect: 100-continue\r\n")
     if framing is Framing.CHUNKED:
         lines.append(b"Transfer-Encoding: chunked\r\n")
@@ -127,5 +129,5 @@ def read_head(
         chain,
         found.authorizations[0] if credential is not None else b"",
         found.content_length or 0,
-        bool(found.expects),
+        expects_continue,
     )

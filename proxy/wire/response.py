@@ -4,6 +4,7 @@ from proxy.wire.framing import Framing
 
 _status_lines: dict[tuple[int, bytes], bytes] = {}
 MAX_STATUS_LINES = 256
+MAX_PHRASE_BYTES = 64
 
 
 def status_line(status: int, phrase: bytes) -> bytes:
@@ -11,7 +12,7 @@ def status_line(status: int, phrase: bytes) -> bytes:
     line = _status_lines.get((status, phrase))
     if line is None:
         line = b"HTTP/1.1 %d %b\r\n" % (status, phrase)
-        if len(_status_lines) < MAX_STATUS_LINES:
+        if len(phrase) <= MAX_PHRASE_BYTES and len(_status_lines) < MAX_STATUS_LINES:
             _status_lines[status, phrase] = line
     return line
 

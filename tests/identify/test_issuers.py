@@ -110,3 +110,8 @@ def test_what_is_not_said_comes_from_the_profile() -> None:
 )
 def test_a_media_type_has_one_spelling(typ: str, name: str) -> None:
     assert media_type(typ) == name
+
+
+def test_limits_hold_at_their_edges() -> None:
+    assert KeyTimes(fresh_for_s=60, stale_for_s=60).stale_for_s == 60
+    assert an_issuer(leeway_s=0.0, max_token_bytes=1).leeway_s == 0

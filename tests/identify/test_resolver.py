@@ -271,3 +271,16 @@ def test_two_issuers_with_one_url_are_refused() -> None:
     ring = KeyRing(issuers, HttpFetch(), TaskOwner(), Clock())
     with pytest.raises(ValueError, match="`idp` and `again` have the same URL"):
         Resolver(issuers, ring, TokenCache(1), a_builder())
+
+
+async def test_a_token_longer_than_any_issuer_allows_is_not_even_hashed() -> None:
+    issuers = [
+        an_issuer(max_token_bytes=10),
+        an_issuer(alias="b", url="https://b.example", max_token_bytes=20),
+    ]
+    ring = KeyRing(issuers, HttpFetch(), TaskOwner(), Clock())
+    resolver = Resolver(issuers, ring, TokenCache(1), a_builder())
+    assert resolver.find(b"x" * 21, NOW) is DENIALS[Reason.TOKEN_TOO_LARGE]
+    assert resolver.cache.misses == 0
+    assert resolver.find(b"x" * 20, NOW) is DENIALS[Reason.TOKEN_MALFORMED]
+    assert resolver.cache.misses == 1

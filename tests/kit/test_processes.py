@@ -8,7 +8,8 @@ import pytest
 
 from tests.kit.processes import Process
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+UP = "import time; print('up', flush=True); time.sleep(60)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {UP}"
 
 
 class Script(Process):
@@ -27,7 +28,7 @@ class Script(Process):
 
 
 def test_a_process_is_ended_and_its_folder_goes_with_it() -> None:
-    with Script("import time; print('up', flush=True); time.sleep(60)") as script:
+    with Script(UP) as script:
         pid, folder = script.pid, script.folder
         assert script.is_running
         assert script.resident_bytes() > 1_000_000
@@ -36,7 +37,7 @@ def test_a_process_is_ended_and_its_folder_goes_with_it() -> None:
         os.kill(pid, 0)
 
 
-def test_a_process_that_does_not_listen_to_reason_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_does_not_listen_to_reason_is_killed() -> None:
     script = Script(STUBBORN).start()
     try:
         with pytest.raises(subprocess.TimeoutExpired):
@@ -54,6 +55,6 @@ def test_a_process_that_does_not_start_shows_what_it_said() -> None:
 
 
 async def test_a_process_can_be_awaited() -> None:
-    async with Script("import time; print('up', flush=True); time.sleep(60)") as script:
+    async with Script(UP) as script:
         assert script.is_running
     assert not script.is_running

@@ -4,6 +4,8 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from proxy.errors import ConfigurationError
 from proxy.settings.addresses import Address
@@ -198,3 +200,67 @@ def test_hundreds_of_mistakes_are_all_reported_in_time(tmp_path: Path) -> None:
     started = time.process_time()
     assert len(problems_of(tmp_path, SMALL + routes)) == 1500
     assert time.process_time() - started < 5
+
+
+SNIPPETS = (
+    *(
+        "",
+        " ",
+        "\n",
+        "  ",
+        "-",
+        ": ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "'",
+        '"',
+        "#",
+        "&a ",
+        "*a",
+        "!x ",
+        "|",
+        ">",
+        "? ",
+    ),
+    *(
+        "<<",
+        "${env:X}",
+        "${",
+        "no",
+        "010",
+        "12:30",
+        "null",
+        "~",
+        "true",
+        "42",
+        "1.5",
+        "\t",
+        "\r",
+        "\x00",
+        "ü",
+    ),
+    *("- {}", "{}", "[]", "**", "/", "2027-01-31T18:00:00Z", "a", "\u2028", "\\", "%", "@", "`", "---\n"),
+)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(SMALL)), st.integers(0, 12), st.sampled_from(SNIPPETS)), max_size=5)
+)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_damaged_configuration_loads_or_is_refused_with_places(
+    tmp_path: Path, cuts: list[tuple[int, int, str]]
+) -> None:
+    text = SMALL
+    for start, length, snippet in cuts:
+        text = text[:start] + snippet + text[start + length :]
+    path = write(tmp_path, text)
+    found: tuple[Problem, ...] = ()
+    try:
+        load(path, environ={"X": "x"})
+    except SettingsError as error:
+        found = error.problems or (Problem("", "", "refused without a reason"),)
+    assert all(problem.place.startswith(f"{path}:") for problem in found)
+    assert all(problem.message.isprintable() for problem in found)

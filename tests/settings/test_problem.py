@@ -90,6 +90,7 @@ def test_shown_text_stays_on_one_line_and_is_cut(text: str, shown: str) -> None:
         ("get", ["GET"], "; did you mean `GET`?"),
         ("zebra", ["audiences", "url"], ""),
         ("zebra", [], ""),
+        ("deployer", ["deploy\x1ber"], "; did you mean `deploy\\x1ber`?"),
     ],
 )
 def test_nearest_known_name_is_suggested(name: str, known: list[str], hint: str) -> None:
@@ -108,4 +109,4 @@ def test_suggestions_do_not_compare_with_thousands_of_names(count: int, suggests
 
 
 def test_names_are_listed_in_backticks() -> None:
-    assert listed(["a", "b"]) == "`a`, `b`"
+    assert listed(["a", "b\n"]) == "`a`, `b\\n`"

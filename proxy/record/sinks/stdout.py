@@ -7,10 +7,11 @@ record included; so the sink asks first, writes only what cannot block, and othe
 
 import os
 import select
+import stat
 
 from proxy.errors import AuditError
 
-# POSIX: a pipe that polls writable takes this much at once, whole.
+# POSIX (PIPE_BUF): a pipe that polls writable takes this much at once, whole.
 CHUNK_BYTES = 4096
 
 
@@ -20,9 +21,9 @@ class StdoutSink:
     __slots__ = ("_fd", "_poll", "_taken")
 
     def __init__(self, fd: int = 1) -> None:
-        self._fd = fd
+        self._fd = _without_waiting(fd)
         self._poll = select.poll()
-        self._poll.register(fd, select.POLLOUT)
+        self._poll.register(self._fd, select.POLLOUT)
         self._taken = 0
 
     def open(self) -> bytes:
@@ -39,13 +40,10 @@ class StdoutSink:
             if not self._can_write():
                 raise AuditError("nobody reads the standard output")
             try:
-                self._taken += os.write(self._fd, data[self._taken : self._taken + CHUNK_BYTES])
+                self._taken += os.write(self._fd, _next_chunk(data, self._taken))
             except OSError as error:
                 raise AuditError(f"cannot write the standard output: {error.strerror}") from error
         self._taken = 0
-
-    def _can_write(self) -> bool:
-        return any(event & select.POLLOUT for _, event in self._poll.poll(0))
 
     def has_moved(self) -> bool:
         """Return False: there is only one."""
@@ -54,5 +52,30 @@ class StdoutSink:
     def close(self) -> None:
         """Leave the standard output open: it is not ours."""
 
+    def _can_write(self) -> bool:
+        return any(event & select.POLLOUT for _, event in self._poll.poll(0))
+
     def __repr__(self) -> str:
         return f"<StdoutSink fd={self._fd}>"
+
+
+def _without_waiting(fd: int) -> int:
+    """
+    Return a descriptor of the same pipe that never blocks.
+
+    Somebody else may write to the pipe between our asking and our writing, the standard error for one.
+    The flag on `fd` itself would hold for them too. Nothing but a pipe is opened anew: a file would be
+    written from its start.
+    """
+    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return fd
+    try:
+        return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return fd  # not permitted, or no such file system: asking first has to do
+
+
+def _next_chunk(data: bytes, start: int) -> bytes:
+    # To the end of a line where there is one, so that others' lines do not end up inside ours.
+    end = data.rfind(b"\n", start, start + CHUNK_BYTES) + 1
+    return data[start : end or start + CHUNK_BYTES]

@@ -1,0 +1,73 @@
+# rolegate: one command for each thing people do with a checkout.
+#
+# Needs make and Python 3.11 or later (`make PYTHON=/path/to/python ...` if it is not on the path). Everything
+# else goes into .venv, at the versions and hashes of the lock files.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# Stamps: each says that .venv holds what the files it depends on ask for.
+INSTALLED := $(VENV)/.installed
+INSTALLED_TEST := $(VENV)/.installed-test
+INSTALLED_BENCH := $(VENV)/.installed-bench
+
+UV := uv==0.13.9
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+export PYTHON
+
+.PHONY: help demo test check fix bench lock clean
+
+help:  ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## show rolegate at work, with an identity provider and an upstream of its own
+	$(BIN)/rolegate demo
+
+test: $(INSTALLED_TEST)  ## run every test; those whose components cannot be installed are skipped by name
+	tests/kit/components
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(INSTALLED_TEST)  ## lint, format, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+fix: $(INSTALLED_TEST)  ## mend what lint and format can mend by themselves
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED_BENCH)  ## measure a request, here and in HAProxy and Envoy; BENCH="--quick" for a short run
+	tests/kit/components bench
+	$(BIN)/python -m tests.bench $(BENCH)
+
+lock: $(INSTALLED)  ## write the lock files anew; UPGRADE=1 takes newer versions
+	$(PIP) install $(UV)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+	$(COMPILE) --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+	$(COMPILE) --extra bench -c requirements.lock pyproject.toml -o requirements-bench.lock
+
+clean:  ## remove what the other commands left behind
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf tests/kit/oidc/node_modules
+	find proxy tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python: deploy/bootstrap
+	deploy/bootstrap $(VENV)
+	@touch -c $@
+
+$(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --editable .
+	@touch $@
+
+# These come on top; their lock files hold the same versions and more.
+$(INSTALLED_TEST): requirements-test.lock $(INSTALLED)
+	$(PIP) install --require-hashes -r requirements-test.lock
+	@touch $@
+
+$(INSTALLED_BENCH): requirements-bench.lock $(INSTALLED)
+	$(PIP) install --require-hashes -r requirements-bench.lock
+	@touch $@

@@ -1,0 +1,197 @@
+"""
+Requests out of bytes: the C parser, and the limits that it does not know.
+
+Law: bytes that can be read in two ways, or without end, stop the reading for good; what was read
+before them stands. A trailer is dropped: merged into the headers it could pose as one.
+"""
+
+import logging
+from typing import Protocol
+
+import httptools
+
+from proxy.accept.limits import Limits
+from proxy.model.decision import Reason
+from proxy.model.request import Headers
+from proxy.wire.request_line import is_plain
+
+log = logging.getLogger("rolegate.accept")
+
+# What a request line holds beside its target, and what a header line may hold beside name and value.
+SLACK_BYTES = 1024
+
+Problem = tuple[Reason, str]
+
+
+class RequestRefused(Exception):  # noqa: N818 - it stops the parser, it is no error
+    """Stops the parser from within its callbacks and says why."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Reading(Protocol):
+    """Takes what was read, as it is read."""
+
+    def head(self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool) -> None:
+        """Take the head of a request."""
+
+    def body(self, data: bytes) -> None:
+        """Take a piece of its body."""
+
+    def end(self) -> None:
+        """The request is complete."""
+
+
+class RequestReader:
+    """
+    Reads one connection.
+
+    `in_head` and `in_body` say what has begun and not ended; `is_final` that no request may follow
+    the last one; `target` is the last target as far as it was read.
+    """
+
+    __slots__ = (
+        "_head_bytes",
+        "_headers",
+        "_is_first",
+        "_limits",
+        "_parser",
+        "_received",
+        "_silent_bytes",
+        "_taker",
+        "in_body",
+        "in_head",
+        "is_final",
+        "target",
+    )
+
+    def __init__(self, limits: Limits, taker: Reading) -> None:
+        self._limits = limits
+        self._taker = taker
+        self._parser = httptools.HttpRequestParser(self)
+        self._headers: Headers = []
+        self._head_bytes = 0
+        self._received: bytes | bytearray = b""
+        self._is_first = True
+        self._silent_bytes = 0
+        self.target = b""
+        self.in_head = False
+        self.in_body = False
+        self.is_final = False
+
+    def feed(self, data: bytes) -> Problem | None:
+        """Read `data`, and return why nothing more may be read, or None."""
+        self._silent_bytes += len(data)
+        if self.in_head:
+            self._received += data
+        else:
+            self._received = data
+            self._is_first = not self.in_body
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return Reason.MALFORMED_REQUEST, "the connection does not change its protocol"
+        except httptools.HttpParserCallbackError as error:
+            return _what_stopped(error.__context__)
+        except httptools.HttpParserError as error:
+            return Reason.MALFORMED_REQUEST, f"the request is not valid HTTP: {error}"
+        if self.in_head:
+            # Kept until the request line can be looked at.
+            self._received = bytearray(self._received)
+            return self._check_progress()
+        self._received = b""
+        return self._check_progress() if self.in_body else None
+
+    def close(self) -> None:
+        """Let go of the parser, which holds on to this reader and would keep both alive."""
+        del self._parser
+        del self._taker
+
+    # The parser's events.
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        self.in_head = True
+        self._headers = []
+        self._head_bytes = 0
+        self.target = b""
+
+    def on_url(self, target: bytes) -> None:
+        """Take the request target, or a part of it."""
+        self.target += target
+        limit = self._limits.max_target_bytes
+        if len(self.target) > limit:
+            raise RequestRefused(Reason.TARGET_TOO_LONG, f"the limit is {limit} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header line; trailers end here."""
+        if not self.in_head:
+            return
+        self._headers.append((name, value))
+        self._head_bytes += len(name) + len(value) + 4
+        limits = self._limits
+        if self._head_bytes > limits.max_header_bytes or len(self._headers) > limits.max_header_count:
+            raise RequestRefused(
+                Reason.HEADERS_TOO_LARGE,
+                f"the limits are {limits.max_header_bytes} bytes and {limits.max_header_count} lines",
+            )
+
+    def on_headers_complete(self) -> None:
+        """Hand the head on."""
+        parser, headers = self._parser, self._headers
+        method, version = parser.get_method(), parser.get_http_version()
+        if not is_plain(self._received, method, self.target, version, is_first=self._is_first):
+            raise RequestRefused(
+                Reason.MALFORMED_REQUEST, "the request line has to be `method target HTTP/1.1`"
+            )
+        is_upgrade = parser.should_upgrade()
+        if is_upgrade and _announces_body(headers):
+            # llhttp takes the body for the other protocol. Passed on without it, the announced length
+            # would make the upstream read the next request on its connection as this one's body.
+            raise RequestRefused(Reason.AMBIGUOUS_FRAMING, "a request with a body cannot ask for an upgrade")
+        self.in_head = False
+        self.in_body = True
+        self._is_first = False
+        self._silent_bytes = 0
+        keep_alive = parser.should_keep_alive() and not is_upgrade
+        self.is_final = not keep_alive
+        self._taker.head(method.decode("ascii"), self.target, version, headers, keep_alive)
+
+    def on_body(self, data: bytes) -> None:
+        """Hand a piece of the body on."""
+        self._silent_bytes = 0
+        self._taker.body(data)
+
+    def on_message_complete(self) -> None:
+        """Note the end of the request."""
+        self.in_body = False
+        self._taker.end()
+
+    def _check_progress(self) -> Problem | None:
+        # The parser gathers a header line or a trailer until it ends, and skips chunk extensions; one
+        # that never ends would fill the memory.
+        limits = self._limits
+        allowed = limits.max_header_bytes + SLACK_BYTES
+        if self.in_head:
+            allowed += limits.max_target_bytes
+        if self._silent_bytes > allowed:
+            return Reason.HEADERS_TOO_LARGE, f"the limit is {limits.max_header_bytes} bytes"
+        return None
+
+
+def _what_stopped(cause: BaseException | None) -> Problem:
+    if isinstance(cause, RequestRefused):
+        return cause.reason, cause.detail
+    log.error("reading a request failed", exc_info=cause)
+    return Reason.INTERNAL_ERROR, ""
+
+
+def _announces_body(headers: Headers) -> bool:
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered == b"transfer-encoding" or (lowered == b"content-length" and value.strip(b"0 \t")):
+            return True
+    return False
