@@ -5,10 +5,15 @@ Law: a presented credential is judged before the route is spoken of, so that nob
 one learns which routes exist; a bad one ends the request on public routes too.
 """
 
+import logging
+from time import time
+
 from proxy.live import Live, Passage
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
 from proxy.model.request import Request
+
+log = logging.getLogger("rolegate.gate")
 
 # Our own documents live here; no route may reach an upstream through it.
 OWN_PREFIX = "/.rolegate/"
@@ -36,3 +41,18 @@ def judge(passage: Passage | None, identity: Identity | None, request: Request, 
     if identity.audiences.isdisjoint(accepted):
         return DENIALS[Reason.AUDIENCE_MISMATCH]
     return passage.decide(identity, request, now)
+
+
+async def judge_slowly(
+    live: Live, passage: Passage | None, request: Request, unverified_token: bytes
+) -> tuple[Identity | None, Decision]:
+    """Return who asks and the decision, after the issuer's keys were fetched or are known not to come."""
+    try:
+        found = await live.identities.fetch(unverified_token, time)
+        if isinstance(found, Decision):
+            return None, found
+        return found, judge(passage, found, request, time())
+    except Exception:
+        # The boundary of the request: what we cannot answer is a no, and the log says why.
+        log.exception("a request could not be judged")
+        return None, DENIALS[Reason.INTERNAL_ERROR]

@@ -11,22 +11,19 @@ from time import time
 
 from proxy.environment import Environment
 from proxy.errors import RequestError
-from proxy.gate import find_passage, judge
+from proxy.gate import find_passage, judge, judge_slowly
 from proxy.interfaces import Client, Counts, Outbound
 from proxy.live import Live, Passage
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.flow import Flow
 from proxy.model.request import Headers
+from proxy.outgoing import EarlyBody, head_pieces
 from proxy.reply import Reply
 from proxy.wire.framing import LAST_CHUNK, Framing, chunk
 from proxy.wire.headers import claimed_host
 from proxy.wire.reading import Head, read_head
-from proxy.wire.refusal import refusal
 
 log = logging.getLogger("rolegate.pipeline")
-
-# A request body that comes before the decision waits here; past this the client is asked to wait too.
-MAX_EARLY_BODY_BYTES = 64 * 1024
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that did not wait; it is never sent
 
@@ -51,7 +48,6 @@ class Exchange(Flow):
         "_client",
         "_detail",
         "_early_body",
-        "_early_bytes",
         "_early_failure",
         "_environment",
         "_has_ended",
@@ -79,8 +75,7 @@ class Exchange(Flow):
         self._reply = Reply(client)
         self._passage: Passage | None = None
         self._outbound: Outbound | None = None
-        self._early_body: list[bytes] = []
-        self._early_bytes = 0
+        self._early_body: EarlyBody | None = None
         self._early_failure: Reason | None = None
         self._detail = ""
         self._has_ended = False
@@ -140,10 +135,9 @@ class Exchange(Flow):
         if self._outbound is not None:
             self._outbound.send(framed)
             return
-        self._early_body.append(framed)
-        self._early_bytes += len(framed)
-        if self._early_bytes > MAX_EARLY_BODY_BYTES:
-            self._client.pause_request()
+        if self._early_body is None:
+            self._early_body = EarlyBody(self._client)
+        self._early_body.add(framed)
 
     def end(self) -> None:
         """Note that the request has come whole."""
@@ -194,19 +188,10 @@ class Exchange(Flow):
     async def _ask_slowly(self, unverified_token: bytes) -> None:
         """Ask again when the issuer's keys are there, or are known not to come."""
         assert self.request is not None
-        try:
-            found = await self._live.identities.fetch(unverified_token, time)
-        except Exception:
-            # The boundary of the request: what we cannot answer is a no, and the log says why.
-            log.exception("identifying %s failed", self.request_id)
-            found = DENIALS[Reason.INTERNAL_ERROR]
-        if self.decision is not None:
-            return  # the client left, or its body did not come, while we were asking
-        if isinstance(found, Decision):
-            self._decide(found)
-            return
-        self.identity = found
-        self._decide(judge(self._passage, found, self.request, time()))
+        identity, decision = await judge_slowly(self._live, self._passage, self.request, unverified_token)
+        if self.decision is None:  # else the client left, or its body did not come, while we were asking
+            self.identity = identity
+            self._decide(decision)
 
     def _decide(self, decision: Decision) -> None:
         passage = self._passage
@@ -222,15 +207,19 @@ class Exchange(Flow):
         return self._live.unrouted_counts if self._passage is None else self._passage.counts
 
     def _is_too_large(self, passage: Passage) -> bool:
-        limit = passage.route.max_body_bytes
-        return (
-            limit is not None
-            and self._head is not None
-            and max(self._head.announced_bytes, self.bytes_in) > limit
-        )
+        limit, head = passage.route.max_body_bytes, self._head
+        return limit is not None and head is not None and max(head.announced_bytes, self.bytes_in) > limit
 
     def recorded(self) -> None:
         """Act on the decision: its record is kept."""
+        try:
+            self._act()
+        except Exception:
+            # The boundary of the request: nobody else would give the client its answer.
+            log.exception("request %s failed", self.request_id)
+            self._break_off()
+
+    def _act(self) -> None:
         decision, passage = self.decision, self._passage
         assert decision is not None
         if not decision.allowed:
@@ -251,44 +240,35 @@ class Exchange(Flow):
     def not_recorded(self) -> None:
         """Refuse: a request of which no record can be kept is not forwarded."""
         assert self.decision is not None
-        self.reason = Reason.AUDIT_UNAVAILABLE
         # The record may still be kept later; then it has to say that nothing came of it.
         self._was_allowed = self.decision.allowed and self._is_on_record
+        if self._has_ended:
+            if self._was_allowed:
+                self._record_outcome()
+            return
+        self.reason = Reason.AUDIT_UNAVAILABLE
         self._answer(Reason.AUDIT_UNAVAILABLE)
 
     # The request goes out.
 
     def take(self, outbound: Outbound) -> None:
         """Send the request on the connection it was given."""
+        head, passage = self._head, self._passage
+        assert head is not None
+        assert passage is not None
         self._waits_for_connection = False
         self._outbound = outbound
         if self._client.is_blocked:
             outbound.pause()
-        if not self._request_complete and self._early_bytes > MAX_EARLY_BODY_BYTES:
-            self._client.resume_request()
-        parts = self._upstream_lines()
-        parts += self._early_body
+        parts = head_pieces(self._environment, self._live, passage, head, self.identity, self.request_id)
+        if self._early_body is not None:
+            parts += self._early_body.take()
+            self._early_body = None
         if self._request_complete and self._is_chunked_in:
             parts.append(LAST_CHUNK)
         outbound.send(b"".join(parts))
         if self._request_complete:
             outbound.end_request()
-        self._early_body = []
-
-    def _upstream_lines(self) -> list[bytes]:
-        head, identity, passage, live = self._head, self.identity, self._passage, self._live
-        assert head is not None
-        assert passage is not None
-        request = head.request
-        injected = (
-            self._environment.forwarding_lines(request.client, request.authority, head.chain),
-            b"" if identity is None else identity.header_lines,
-            live.request_id_header,
-            b": ",
-            self.request_id.encode(),
-            b"\r\n",
-        )
-        return head.upstream_lines(injected, with_credential=passage.route.forward_credential)
 
     def upstream_blocked(self) -> None:
         """Hold the request body back: the upstream does not keep up."""
@@ -347,12 +327,19 @@ class Exchange(Flow):
             self._fail_undecided(reason)
             return
         if self._reply.has_begun:
-            self._stop(reason, self.status)
             self._client.abort()
+            self._stop(reason, self.status)
             return
         self._let_go()
         self.reason = reason
         self._answer(reason)
+
+    def _break_off(self) -> None:
+        """End after a fault of ours, with a 500 if it is not too late for one."""
+        if self._was_allowed and not self._has_ended:
+            self._fail(Reason.INTERNAL_ERROR)
+        else:
+            self._client.abort()
 
     def _fail_undecided(self, reason: Reason) -> None:
         self._reply.keep_alive = False
@@ -387,27 +374,25 @@ class Exchange(Flow):
         """Send our own response, and end."""
         if self._has_ended:
             return
-        reply = self._reply
-        reply.keep_alive = reply.keep_alive and self._request_complete and not self._environment.is_draining
-        answer = refusal(
+        self.status = self._reply.refuse(
             reason,
             self.request_id,
             self._detail,
-            keep_alive=reply.keep_alive,
+            keep_alive=self._request_complete and not self._environment.is_draining,
             method_is_head=self.method == "HEAD",
             has_credential=self._head is not None and bool(self._head.authorization),
         )
-        self.status = answer.status
-        reply.answer(answer)
         self._finish()
 
     def _finish(self) -> None:
         self._has_ended = True
         self._environment.in_flight -= 1
-        if self._was_allowed:
-            self._record_outcome()
-        self._counts().answered(self.status, self._environment.clock() - self.started_at)
-        self._client.finish(keep_alive=self._reply.keep_alive and self._request_complete)
+        try:
+            if self._was_allowed:
+                self._record_outcome()
+            self._counts().answered(self.status, self._environment.clock() - self.started_at)
+        finally:
+            self._client.finish(keep_alive=self._reply.keep_alive and self._request_complete)
 
     def _record_outcome(self) -> None:
         self._environment.trail.outcome(self, self._environment.clock() - self.started_at)

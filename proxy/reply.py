@@ -6,8 +6,9 @@ reset; a response that was cut short never looks complete.
 """
 
 from proxy.interfaces import Client
+from proxy.model.decision import Reason
 from proxy.wire.framing import LAST_CHUNK, Framing, chunk
-from proxy.wire.refusal import Answer
+from proxy.wire.refusal import refusal
 from proxy.wire.response import closing_line, framing_line, status_line
 
 
@@ -83,7 +84,27 @@ class Reply:
             self._pieces.append(LAST_CHUNK)
         self.flush()
 
-    def answer(self, answer: Answer) -> None:
-        """Send our own response instead."""
+    def refuse(
+        self,
+        reason: Reason,
+        request_id: str,
+        detail: str,
+        *,
+        keep_alive: bool,
+        method_is_head: bool,
+        has_credential: bool,
+    ) -> int:
+        """Send our own response instead, and return its status; what was not sent yet is dropped."""
         self._pieces.clear()
+        answer = refusal(
+            reason,
+            request_id,
+            detail,
+            keep_alive=self.keep_alive and keep_alive,
+            method_is_head=method_is_head,
+            has_credential=has_credential,
+        )
+        # Some reasons end the connection: what comes behind such a request need not be another one.
+        self.keep_alive = answer.keep_alive
         self._client.write(answer.data)
+        return answer.status

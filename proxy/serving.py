@@ -38,7 +38,11 @@ async def _serve(proxy: Proxy) -> None:
     gc.set_threshold(*GC_THRESHOLD)
     address, admin = proxy.settings.listen.address, proxy.settings.admin.address
     log.info(
-        "listening on %s:%d; metrics and health on %s:%d", address.host, proxy.port, admin.host, proxy.admin_port
+        "listening on %s:%d; metrics and health on %s:%d",
+        address.host,
+        proxy.port,
+        admin.host,
+        proxy.admin_port,
     )
     await stop.wait()
     log.info("stopping: no new connections, finishing what is in flight")

@@ -199,8 +199,11 @@ class ClientConnection(asyncio.Protocol):
         if self.transport is None:
             return
         sock = self.transport.get_extra_info("socket")
-        if sock is not None and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        try:
+            if sock is not None and sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        except OSError:
+            pass  # it is closed on the other side, which is as good
         self.transport.abort()
 
     # Called by the listener.

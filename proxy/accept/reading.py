@@ -13,7 +13,7 @@ import httptools
 from proxy.accept.limits import Limits
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
-from proxy.wire.request_line import is_plain
+from proxy.wire.request_line import UNKNOWN, is_plain, next_start
 
 log = logging.getLogger("rolegate.accept")
 
@@ -61,6 +61,7 @@ class RequestReader:
         "_parser",
         "_received",
         "_silent_bytes",
+        "_start",
         "_taker",
         "in_body",
         "in_head",
@@ -76,6 +77,7 @@ class RequestReader:
         self._head_bytes = 0
         self._received: bytes | bytearray = b""
         self._is_first = True
+        self._start = 0
         self._silent_bytes = 0
         self.target = b""
         self.in_head = False
@@ -90,6 +92,7 @@ class RequestReader:
         else:
             self._received = data
             self._is_first = not self.in_body
+            self._start = UNKNOWN if self.in_body else 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -99,8 +102,9 @@ class RequestReader:
         except httptools.HttpParserError as error:
             return Reason.MALFORMED_REQUEST, f"the request is not valid HTTP: {error}"
         if self.in_head:
-            # Kept until the request line can be looked at.
-            self._received = bytearray(self._received)
+            if not isinstance(self._received, bytearray):
+                # Kept until the request line can be looked at; what is added copies no more than itself.
+                self._received = bytearray(self._received)
             return self._check_progress()
         self._received = b""
         return self._check_progress() if self.in_body else None
@@ -114,6 +118,10 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         """Begin a head."""
+        if self._is_first:
+            self._is_first = False
+        elif self._start >= 0:
+            self._start = next_start(self._received, self._start)
         self.in_head = True
         self._headers = []
         self._head_bytes = 0
@@ -143,7 +151,7 @@ class RequestReader:
         """Hand the head on."""
         parser, headers = self._parser, self._headers
         method, version = parser.get_method(), parser.get_http_version()
-        if not is_plain(self._received, method, self.target, version, is_first=self._is_first):
+        if not is_plain(self._received, self._start, method, self.target, version):
             raise RequestRefused(
                 Reason.MALFORMED_REQUEST, "the request line has to be `method target HTTP/1.1`"
             )
@@ -154,14 +162,18 @@ class RequestReader:
             raise RequestRefused(Reason.AMBIGUOUS_FRAMING, "a request with a body cannot ask for an upgrade")
         self.in_head = False
         self.in_body = True
-        self._is_first = False
         self._silent_bytes = 0
         keep_alive = parser.should_keep_alive() and not is_upgrade
         self.is_final = not keep_alive
         self._taker.head(method.decode("ascii"), self.target, version, headers, keep_alive)
 
+    def on_chunk_header(self) -> None:
+        """Note that a body is there, if only an empty one."""
+        self._start = UNKNOWN
+
     def on_body(self, data: bytes) -> None:
         """Hand a piece of the body on."""
+        self._start = UNKNOWN
         self._silent_bytes = 0
         self._taker.body(data)
 

@@ -13,6 +13,9 @@ from prometheus_client.exposition import choose_encoder
 
 Missing = Callable[[], list[str]]
 
+# A scrape that is under way may finish; nothing here is worth a longer wait.
+SHUTDOWN_TIMEOUT_S = 1.0
+
 
 class Admin:
     """The admin port's server; `missing` lists what keeps the proxy from being ready."""
@@ -30,9 +33,11 @@ class Admin:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, shutdown_timeout=1.0)
+        site = web.TCPSite(self._runner, host, port)
         await site.start()
         return int(self._runner.addresses[0][1])
 

@@ -11,7 +11,6 @@ import os
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -72,10 +71,7 @@ class DevelopmentKey:
 
     def jwks(self) -> dict[str, object]:
         """Return the key set that a `jwks_file` or an issuer publishes."""
-        # Without `alg`, an RSA key would be taken for RS256 alone, whatever it signs with.
-        named = {"kid": self.kid, "use": "sig"}
-        jwk = self.public_jwk()
-        return {"keys": [{**jwk, **named, "alg": name} for name in self.algorithms]}
+        return {"keys": [{**self.public_jwk(), "kid": self.kid, "use": "sig"}]}
 
     def sign(self, claims: dict[str, object], algorithm: str, typ: str) -> str:
         """Return the claims as a signed token (RFC 7515, 3.1); an empty `typ` leaves the header out."""
@@ -118,14 +114,13 @@ def read_key(path: Path) -> DevelopmentKey:
         raise ConfigurationError(f"cannot read `{path}`: {error.strerror}") from error
     try:
         private = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         # From None: the library's words may quote what is in the file.
-        raise ConfigurationError(
-            f"`{path}` must hold a private key in PEM form without a passphrase"
-        ) from error.__cause__
+        message = f"`{path}` must hold a private key in PEM form without a passphrase"
+        raise ConfigurationError(message) from None
     if not isinstance(private, PrivateKey):
         raise ConfigurationError(f"`{path}` must hold an RSA, EC or Ed25519 key")
-    return _named(cast("PrivateKey", private))
+    return _named(private)
 
 
 def _named(private: PrivateKey) -> DevelopmentKey:

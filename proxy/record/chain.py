@@ -25,9 +25,10 @@ class Chain:
         self.last_hash = GENESIS
 
     def resume(self, last_line: bytes) -> None:
-        """Go on after the line that ends an existing file; raise ValueError if it is not a record."""
+        """Go on after the line that ends an existing file; raise ValueError if it is not a record of ours."""
         if not last_line:
             return
+        check_line(last_line, None)
         record = msgspec.json.decode(last_line, type=LastRecord)
         self.seq, self.last_hash = record.seq, record.hash
 
@@ -37,7 +38,8 @@ class Chain:
         lines = []
         for text in members:
             seq += 1
-            body = f'{{"v":{VERSION},"seq":{seq},{text},"prev":"{prev}"'.encode()
+            # No text holds a lone surrogate; one that did would lose the records of everybody in its batch.
+            body = f'{{"v":{VERSION},"seq":{seq},{text},"prev":"{prev}"'.encode("utf-8", "backslashreplace")
             prev = hashlib.sha256(body + b"}").hexdigest()
             lines.append(b'%b,"hash":"%b"}\n' % (body, prev.encode()))
         self.seq, self.last_hash = seq, prev

@@ -52,8 +52,8 @@ class RouteCounts:
 
     def answered(self, status: int, duration_s: float) -> None:
         """Count one response, ours or the upstream's, with the time from head to last byte."""
-        if 100 <= status < 600:
-            self.statuses[status // 100 - 1] += 1
+        # RFC 9110 section 15: what is out of range is treated as a 5xx; the upstream may send 999.
+        self.statuses[min(max(status // 100, 1), 5) - 1] += 1
         self.buckets[bisect_left(BUCKETS_S, duration_s)] += 1
         self.duration_sum_s += duration_s
 

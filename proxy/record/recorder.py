@@ -15,7 +15,7 @@ from proxy.errors import AuditError
 from proxy.model.audit import json_text, outcome_members, request_members
 from proxy.model.decision import Reason
 from proxy.model.flow import Flow
-from proxy.record.chain import Chain
+from proxy.record.chain import Chain, check_line
 from proxy.record.interfaces import Recorded, Sink
 
 log = logging.getLogger("rolegate.audit")
@@ -43,6 +43,7 @@ class Recorder:
         "_second",
         "_second_text",
         "_sink",
+        "_turned_away",
         "_unwritten",
         "_waiting",
         "_wall_clock",
@@ -68,6 +69,7 @@ class Recorder:
         self._is_resumed = False
         self._members: list[str] = []
         self._waiting: list[Recorded] = []
+        self._turned_away: list[Recorded] = []
         self._unwritten = b""
         self._scheduled = False
         self._refused = 0
@@ -92,9 +94,11 @@ class Recorder:
                 f'"time":"{self._now()}","node":{self._node},"kind":"decision","request_id":"{flow.request_id}",'
                 f"{request_members(flow)},{who_and_what}"
             )
+            self._waiting.append(waiting)
         else:
+            # Apart from the others: the sink may be back before they are told, and would not have this one.
             self._refused += 1
-        self._waiting.append(waiting)
+            self._turned_away.append(waiting)
         self._schedule()
         return self.is_available
 
@@ -124,8 +128,11 @@ class Recorder:
         self._recover()
 
     def close(self) -> None:
-        """Write what waits and let go of the sink."""
+        """Write what waits and let go of the sink; who asks from now on is turned away."""
         self._commit()
+        if self._unwritten or self._members:
+            self._recover()
+        self.is_available = False
         self._sink.close()
 
     def _schedule(self) -> None:
@@ -135,55 +142,76 @@ class Recorder:
 
     def _commit(self) -> None:
         self._scheduled = False
-        if self.is_available and self._members:
-            self._write(self._chain.seal(self._take_members()))
         waiting, self._waiting = self._waiting, []
+        if self._members and self.is_available:
+            self._write(self._chain.seal(self._take_members()))
+        is_kept = self.is_available
         for flow in waiting:
-            _go_on(flow, is_kept=self.is_available)
+            _go_on(flow, is_kept=is_kept)
+        if self._turned_away:
+            turned_away, self._turned_away = self._turned_away, []
+            for flow in turned_away:
+                _go_on(flow, is_kept=False)
 
     def _write(self, data: bytes) -> None:
         try:
             self._sink.write(data)
         except AuditError as error:
-            self._unwritten = data
-            self.failures += 1
-            self.is_available = False
             log.error("audit record not written: %s; nothing is forwarded until it can be", error)
+        except Exception:
+            # The boundary to the sink: whatever went wrong in it, what was not kept is not acted on.
+            log.exception("audit record not written; nothing is forwarded until it can be")
         else:
             self._unwritten = b""
+            return
+        self._unwritten = data
+        self.failures += 1
+        self.is_available = False
 
     def _recover(self) -> None:
+        self.is_available = False
         try:
-            last_line = self._sink.open()
-            if not self._is_resumed:
-                self._chain.resume(last_line)
-                self._is_resumed = True
+            self._follow(self._sink.open())
         except AuditError as error:
             self.failures += 1
             log.error("audit sink: %s", error)
-            return
         except ValueError as error:
             self.failures += 1
+            self._sink.close()
             log.error("audit sink: the last line is not an audit record (%s); move the file away", error)
-            return
-        self._write_what_waited()
+        else:
+            self._write_what_waited()
+
+    def _follow(self, last_line: bytes) -> None:
+        """Go on behind `last_line`, or raise ValueError if nothing of ours may stand behind it."""
+        if not self._is_resumed:
+            self._chain.resume(last_line)
+            self._is_resumed = True
+        elif last_line:
+            check_line(last_line, None)
 
     def _write_what_waited(self) -> None:
-        members = self._take_members()
+        """Write the batch that failed, then a record of the gap and the outcomes that came meanwhile."""
         was_failing = bool(self._unwritten or self._refused)
-        if was_failing:
-            members.insert(0, self._gap())
         self.is_available = True
-        self._write(self._unwritten + self._chain.seal(members))
+        if self._unwritten:
+            self._write(self._unwritten)
+        if not self.is_available:
+            return
+        members = self._take_members()
+        refused, self._refused = self._refused, 0
+        if was_failing:
+            members.insert(0, self._gap(refused))
+        if members:
+            self._write(self._chain.seal(members))
         if self.is_available and was_failing:
-            log.warning("audit sink is back; %d requests were refused without a record", self._refused)
-            self._refused = 0
+            log.warning("audit sink is back; %d requests were refused without a record", refused)
 
-    def _gap(self) -> str:
+    def _gap(self, requests_refused: int) -> str:
         """The record that says that requests were refused while nothing could be recorded."""
         return (
             f'"time":"{self._now()}","node":{self._node},"kind":"gap","reason":"{Reason.AUDIT_UNAVAILABLE}",'
-            f'"requests_refused":{self._refused}'
+            f'"requests_refused":{requests_refused}'
         )
 
     def _take_members(self) -> list[str]:

@@ -42,17 +42,6 @@ def request_framing(version: str, found: SortedHeaders) -> Framing:
     return Framing.LENGTH if found.content_length else Framing.NONE
 
 
-def has_plain_request_line(head: bytes | bytearray, method: bytes, target: bytes, version: str) -> bool:
-    """
-    Whether the request line is exactly `method SP target SP HTTP/version`.
-
-    llhttp takes `RTSP/1.0`, several spaces and no version at all as well; the next hop may not. `head` may
-    hold more than the one head, before it and behind it.
-    """
-    line = b"%b %b HTTP/%b\r\n" % (method, target, version.encode())
-    return head.startswith(line) or line in head
-
-
 def response_framing(
     method: str, status: int, transfer_encodings: list[bytes], content_length: int | None
 ) -> Framing | None:

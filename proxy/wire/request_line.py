@@ -5,21 +5,30 @@ Law: llhttp takes several spaces, and `RTSP/1.0` or `ICE/1.0` for `HTTP/1.0`; th
 have read another request there, so a line that is not plain is refused.
 """
 
+UNKNOWN = -1
+HEAD_END = b"\r\n\r\n"
 
-def is_plain(
-    received: bytes | bytearray, method: bytes, target: bytes, version: str, *, is_first: bool
-) -> bool:
+
+def is_plain(received: bytes | bytearray, start: int, method: bytes, target: bytes, version: str) -> bool:
     """
-    Whether the request that llhttp read as these three parts began with the plain line.
+    Whether the request that llhttp read as these three parts begins with the plain line.
 
-    `received` holds the whole line; `is_first` says that nothing but empty lines comes before it there.
-    Behind other requests the place of the line is not known: then nothing in `received` may look like
-    another spelling of it, because a header or a body can hold the plain one.
+    `start` is its place in `received`, empty lines before it included. Where that is `UNKNOWN`, behind a
+    body, nothing there may look like another spelling of the line: a body can hold the plain one.
     """
     line = b"%b %b HTTP/%b\r\n" % (method, target, version.encode())
-    if is_first and received.startswith(line):
-        return True
-    if is_first:
-        return received.lstrip(b"\r\n").startswith(line)
+    if start >= 0:
+        return received.startswith(line, start) or received.startswith(line, _skip_empty(received, start))
     strange = (method + b"  ", target + b"  ", target + b" RTSP/", target + b" ICE/")
     return line in received and not any(spelling in received for spelling in strange)
+
+
+def next_start(received: bytes | bytearray, start: int) -> int:
+    """Return where the request behind the one at `start`, which has no body, begins."""
+    return received.find(HEAD_END, _skip_empty(received, start)) + len(HEAD_END)
+
+
+def _skip_empty(received: bytes | bytearray, start: int) -> int:
+    while received[start : start + 1] in (b"\r", b"\n"):
+        start += 1
+    return start

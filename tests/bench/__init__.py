@@ -1,1 +1,1 @@
-"""Measurements: what a request costs here and in the peers, on the same machine in the same run."""
+"""What a request costs, here and in the proxies that people would use instead; `make bench` runs it."""

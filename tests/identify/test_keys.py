@@ -347,6 +347,65 @@ async def test_a_new_configuration_of_the_same_issuer_starts_with_its_keys(scene
     assert ring.has_set("idp") is False
 
 
+async def test_fresh_keys_are_left_alone_in_the_background(scene: Scene) -> None:
+    looks = 0
+
+    def counting_clock() -> float:
+        nonlocal looks
+        looks += 1
+        return time.monotonic()
+
+    ring = KeyRing([scene.issuer], scene.fetch, scene.owner, counting_clock)
+    ring.start()
+    await until(ring.is_ready)
+    looks = 0
+    await asyncio.sleep(0.2)
+    assert looks < 10
+    assert scene.provider.fetches == 1
+    heir = KeyRing([scene.issuer], scene.fetch, scene.owner, counting_clock)
+    heir.inherit(ring)
+    heir.start()
+    await asyncio.sleep(0.1)
+    assert scene.provider.fetches == 1
+
+
+async def test_an_issuer_that_is_down_at_the_start_is_found_without_being_asked_for() -> None:
+    async with a_provider(ONE) as provider:
+        provider.status = 500
+        scene = Scene(provider, KeyTimes(cooldown_s=0.1))
+        ring = KeyRing([scene.issuer], scene.fetch, scene.owner)
+        ring.start()
+        await until(lambda: ring.status()[0].fetches_failed >= 2)
+        provider.status = 200
+        await until(ring.is_ready)
+        await scene.close()
+
+
+async def test_a_failed_fetch_does_not_shorten_the_cooldown_while_there_are_keys(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    scene.provider.status = 500
+    await scene.ring.refresh("idp")
+    for _ in range(29):
+        scene.clock.now += 1
+        assert scene.ring.may_fetch("idp") is False
+    scene.clock.now += 1
+    assert scene.ring.may_fetch("idp") is True
+
+
+async def test_there_may_be_nothing_to_inherit(scene: Scene, tmp_path: Path) -> None:
+    ring = scene.ring_of(scene.issuer, an_issuer(alias="new"))
+    ring.inherit(scene.ring)
+    assert ring.has_set("idp") is False
+    file = tmp_path / "keys.json"
+    file.write_bytes(jwks(ONE.jwk()))
+    before = pinned(file)
+    file.write_bytes(jwks(TWO.jwk()))
+    after = pinned(file)
+    after.inherit(before)
+    assert after.find("idp", "one", "ES256") is None
+    assert after.find("idp", "two", "ES256") is not None
+
+
 async def test_an_unexpected_failure_is_recorded_and_not_the_end(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:

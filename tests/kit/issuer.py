@@ -99,8 +99,7 @@ class OidcIssuer(Process):
         path = self.folder / "issuer.json"
         path.write_text(json.dumps(config))
         self.stdout_path.unlink(missing_ok=True)
-        # Node 18 keeps the Web Crypto API, which the provider's JOSE library needs, behind this flag.
-        return [program("node"), "--experimental-global-webcrypto", str(OIDC / "server.mjs"), str(path)]
+        return [program("node"), str(OIDC / "server.mjs"), str(path)]
 
     def is_ready(self) -> bool:
         """Read the port from the line that says the issuer is up."""

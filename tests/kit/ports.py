@@ -1,6 +1,8 @@
 """Loopback ports: which are free, and whether somebody answers on one."""
 
+import asyncio
 import socket
+import struct
 import time
 from collections.abc import Callable
 
@@ -38,3 +40,12 @@ def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = 1
         if time.monotonic() >= end:
             raise TimeoutError(f"{what} did not come about within {timeout_s:g} s")
         time.sleep(0.01)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close a connection with a TCP reset, which no reader can take for the end of a message."""
+    if writer.transport.is_closing():
+        return
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()

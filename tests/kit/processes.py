@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.kit.ports import wait_until
+from tests.kit.programs import program
 
 END_TIMEOUT_S = 10.0
 
@@ -29,6 +30,8 @@ class Process:
 
     name = "process"
     start_timeout_s = 15.0
+    core: int | None = None
+    """The only processor core it may run on; None leaves that to the system."""
 
     def __init__(self) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -137,7 +140,8 @@ class Process:
         return self._running
 
     def _launch(self) -> None:
-        command = self.prepare()
+        pinned = [] if self.core is None else [program("taskset"), "--cpu-list", str(self.core)]
+        command = [*pinned, *self.prepare()]  # taskset becomes the program, so the id stays the same
         with self.stdout_path.open("ab") as stdout, self.stderr_path.open("ab") as stderr:
             self._running = subprocess.Popen(
                 command,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from tests.kit.ports import LOOPBACK
+from tests.kit.ports import LOOPBACK, reset
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -48,8 +48,8 @@ class RecordedConnection:
         await self.writer.drain()
 
     def reset(self) -> None:
-        """Drop the connection without taking leave."""
-        self.writer.transport.abort()
+        """Drop the connection without taking leave: the other side gets a reset, not an end."""
+        reset(self.writer)
 
 
 Script = Callable[[RecordedConnection], Awaitable[None]]
@@ -89,6 +89,11 @@ class RecordingUpstream:
     def received(self) -> bytes:
         """All bytes of all connections, one connection after the other."""
         return b"".join(bytes(connection.received) for connection in self.connections)
+
+    @property
+    def open_count(self) -> int:
+        """How many connections the script is still busy with."""
+        return len(self._handlers)
 
     @property
     def byte_count(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from tests.kit.ports import LOOPBACK
+from tests.kit.ports import LOOPBACK, reset
 
 TIMEOUT_S = 10.0
 
@@ -110,8 +110,8 @@ class ScriptedClient:
         self.writer.write_eof()
 
     def reset(self) -> None:
-        """Drop the connection without taking leave."""
-        self.writer.transport.abort()
+        """Drop the connection without taking leave: the other side gets a reset, not an end."""
+        reset(self.writer)
 
     async def close(self) -> None:
         """Close the connection."""

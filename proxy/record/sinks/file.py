@@ -30,11 +30,12 @@ FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os
 class FileSink:
     """Appends to the file at `path`, readable by its owner alone, and notices when it is gone."""
 
-    __slots__ = ("_fd", "_torn_at", "path")
+    __slots__ = ("_fd", "_file", "_torn_at", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = -1
+        self._file: tuple[int, int] | None = None
         self._torn_at: int | None = None
 
     def open(self) -> bytes:
@@ -90,6 +91,14 @@ class FileSink:
         except BlockingIOError:
             raise AuditError(f"`{self.path}` is being written by another process") from None
 
+    def _note_torn(self, torn_at: int | None) -> None:
+        found = os.fstat(self._fd)
+        file = (found.st_dev, found.st_ino)
+        # What could not be cut off before may hold whole lines, of a batch that will come once more.
+        if file != self._file or self._torn_at is None:
+            self._torn_at = torn_at
+        self._file = file
+
     def _append(self, data: bytes, size: int) -> None:
         written = 0
         try:
@@ -104,7 +113,8 @@ class FileSink:
 
     def _cut_torn(self, size: int) -> None:
         # Where even this fails it stays noted: nothing may be written behind part of a record.
-        os.ftruncate(self._fd, size)
+        if os.fstat(self._fd).st_size > size:
+            os.ftruncate(self._fd, size)
         self._torn_at = None
 
     def _last_line(self) -> bytes:
@@ -112,7 +122,7 @@ class FileSink:
         start = max(0, size - MAX_TAIL_BYTES)
         tail = os.pread(self._fd, size - start, start)
         whole, line_end, torn = tail.rpartition(b"\n")
-        self._torn_at = size - len(torn) if torn else None
+        self._note_torn(size - len(torn) if torn else None)
         if torn:
             if (start and not line_end) or not _is_start_of_record(torn):
                 raise AuditError(f"`{self.path}` ends in something that is no audit record; move it away")

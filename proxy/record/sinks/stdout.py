@@ -18,16 +18,22 @@ CHUNK_BYTES = 4096
 class StdoutSink:
     """Writes to the file descriptor `fd`, the standard output by default."""
 
-    __slots__ = ("_fd", "_poll", "_taken")
+    __slots__ = ("_fd", "_poll", "_taken", "_writable")
 
     def __init__(self, fd: int = 1) -> None:
-        self._fd = _without_waiting(fd)
+        self._fd = fd
+        self._writable = -1
         self._poll = select.poll()
-        self._poll.register(self._fd, select.POLLOUT)
         self._taken = 0
 
     def open(self) -> bytes:
-        """Do nothing: it is open, and there is no reading back."""
+        """Return no line: there is no reading back."""
+        if self._writable < 0:
+            try:
+                self._writable = _without_waiting(self._fd)
+            except OSError as error:
+                raise AuditError(f"cannot open the standard output: {error.strerror}") from error
+            self._poll.register(self._writable, select.POLLOUT)
         return b""
 
     def write(self, data: bytes) -> None:
@@ -40,7 +46,7 @@ class StdoutSink:
             if not self._can_write():
                 raise AuditError("nobody reads the standard output")
             try:
-                self._taken += os.write(self._fd, _next_chunk(data, self._taken))
+                self._taken += os.write(self._writable, _next_chunk(data, self._taken))
             except OSError as error:
                 raise AuditError(f"cannot write the standard output: {error.strerror}") from error
         self._taken = 0
@@ -50,7 +56,10 @@ class StdoutSink:
         return False
 
     def close(self) -> None:
-        """Leave the standard output open: it is not ours."""
+        """Leave the standard output itself open: it is not ours."""
+        if self._writable not in {-1, self._fd}:
+            os.close(self._writable)
+        self._writable = -1
 
     def _can_write(self) -> bool:
         return any(event & select.POLLOUT for _, event in self._poll.poll(0))

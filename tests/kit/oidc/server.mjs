@@ -8,11 +8,15 @@
 // Two parameters of our own say what the issuer shall vouch for: `claims`, a JSON object laid over the claims,
 // and `alg`, the signature algorithm.
 
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID, webcrypto } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 import Provider from 'oidc-provider';
+
+// Debian 12 has Node 18, on which the provider lacks nothing but these two.
+globalThis.crypto ??= webcrypto;
+URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
 
 const config = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 

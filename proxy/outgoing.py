@@ -1,0 +1,60 @@
+"""
+What goes upstream of a request: its head with our lines last, and the body that came too early.
+
+Law: the head is built from the target that the policy saw, and nothing of it exists before the
+decision to forward is on record.
+"""
+
+from proxy.environment import Environment
+from proxy.interfaces import Client
+from proxy.live import Live, Passage
+from proxy.model.identity import Identity
+from proxy.wire.reading import Head
+
+# A request body that comes before there is a connection for it waits; past this the client has to wait too.
+MAX_EARLY_BODY_BYTES = 64 * 1024
+
+
+class EarlyBody:
+    """The pieces of a request's body that came before it could be sent on."""
+
+    __slots__ = ("_bytes", "_client", "_pieces")
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._pieces: list[bytes] = []
+        self._bytes = 0
+
+    def add(self, piece: bytes) -> None:
+        """Keep a piece, and ask the client to wait if there are many."""
+        self._pieces.append(piece)
+        self._bytes += len(piece)
+        if self._bytes > MAX_EARLY_BODY_BYTES:
+            self._client.pause_request()
+
+    def take(self) -> list[bytes]:
+        """Return what was kept, and let the client go on."""
+        if self._bytes > MAX_EARLY_BODY_BYTES:
+            self._client.resume_request()
+        return self._pieces
+
+
+def head_pieces(
+    environment: Environment,
+    live: Live,
+    passage: Passage,
+    head: Head,
+    identity: Identity | None,
+    request_id: str,
+) -> list[bytes]:
+    """Return the pieces of the head, in order."""
+    request = head.request
+    injected = (
+        environment.forwarding_lines(request.client, request.authority, head.chain),
+        b"" if identity is None else identity.header_lines,
+        live.request_id_header,
+        b": ",
+        request_id.encode(),
+        b"\r\n",
+    )
+    return head.upstream_lines(injected, with_credential=passage.route.forward_credential)

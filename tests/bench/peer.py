@@ -1,0 +1,30 @@
+"""
+What every contestant shares: its core, and what it has to decide.
+
+Allowed is who shows a token of `ISSUER` for `AUDIENCE` whose `project_id` is `PROJECT` on a protected ref.
+Nobody writes an access log; rolegate keeps its audit file and its metrics, as it always does.
+"""
+
+from tests.bench.credentials import Credentials
+from tests.kit.plain_http import status_of
+from tests.kit.ports import free_port
+from tests.kit.processes import Process
+
+PROXY_CORE = 0
+LOAD_CORE = 1  # wrk and the upstream share the other core
+
+
+class Peer(Process):
+    """A proxy of somebody else's in front of the upstream."""
+
+    core = PROXY_CORE
+
+    def __init__(self, upstream_port: int, credentials: Credentials) -> None:
+        super().__init__()
+        self.upstream_port = upstream_port
+        self.credentials = credentials
+        self.port = free_port()
+
+    def is_ready(self) -> bool:
+        """Say whether it answers anything at all."""
+        return status_of(self.port, "/api/") is not None

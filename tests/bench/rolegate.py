@@ -1,0 +1,64 @@
+"""rolegate as a contestant, against others and against itself."""
+
+from collections.abc import Sequence
+
+from tests.bench.credentials import AUDIENCE, ISSUER, PROJECT, Credentials
+from tests.bench.peer import PROXY_CORE
+from tests.kit.ports import LOOPBACK
+from tests.kit.rolegate import RunningProxy
+
+
+class Rolegate(RunningProxy):
+    """rolegate with pinned keys, its audit file and its metrics."""
+
+    core = PROXY_CORE
+
+    def __init__(
+        self,
+        upstream_port: int,
+        credentials: Credentials,
+        *,
+        routes: int = 1,
+        bindings: int = 1,
+        path: str = "/api/**",
+    ) -> None:
+        super().__init__(rolegate_configuration(upstream_port, routes=routes, bindings=bindings, path=path))
+        self.credentials = credentials
+        self.start_timeout_s = 60.0
+
+    def prepare(self) -> Sequence[str]:
+        """Write the keys beside the configuration, which names them."""
+        (self.folder / "keys.json").write_text(self.credentials.jwks)
+        return super().prepare()
+
+
+def rolegate_configuration(upstream_port: int, *, routes: int, bindings: int, path: str) -> dict[str, object]:
+    """
+    Return a configuration of that many routes and bindings.
+
+    The one that matters comes last of all: the route for `path` and the binding of project 42.
+    """
+    strangers = [{"project_id": f"x{number}", "ref_protected": "true"} for number in range(bindings - 1)]
+    claims = [*strangers, {"project_id": PROJECT, "ref_protected": "true"}]
+    paths = [*(f"/services/{number}/**" for number in range(routes - 1)), path]
+    return {
+        "issuers": {
+            "gitlab": {
+                "url": ISSUER,
+                "audiences": [AUDIENCE],
+                "profile": "gitlab-ci",
+                "jwks_file": "keys.json",
+            }
+        },
+        "roles": {"deployer": {"bindings": [{"issuer": "gitlab", "claims": each} for each in claims]}},
+        "upstreams": {"nginx": {"url": f"http://{LOOPBACK}:{upstream_port}"}},
+        "routes": [
+            {
+                "name": f"route-{number}",
+                "match": {"paths": [each]},
+                "upstream": "nginx",
+                "allow": [{"roles": ["deployer"]}],
+            }
+            for number, each in enumerate(paths)
+        ],
+    }

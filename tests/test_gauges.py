@@ -1,0 +1,113 @@
+"""Every number is read from the part that it is about; a running proxy has all the parts."""
+
+import re
+
+from proxy.errors import AuditError
+from proxy.gauges import sources
+from proxy.model.decision import Reason
+from proxy.record.state_metrics import Source
+from tests.kit.local_proxy import LocalProxy, get
+from tests.kit.ports import free_port
+from tests.kit.recorder import RecordingUpstream
+from tests.kit.scripted import ScriptedClient
+from tests.record.audit_trail import CountingSink
+
+
+def sources_of(local: LocalProxy) -> dict[str, Source]:
+    proxy = local.proxy
+    return {
+        source.name: source
+        for source in sources(proxy.recorder, proxy.keys, proxy.cache, proxy.pools, proxy.listener)
+    }
+
+
+def numbers(local: LocalProxy, name: str) -> dict[tuple[str, ...], float]:
+    return {tuple(labels): number for labels, number in sources_of(local)[name].rows()}
+
+
+async def test_every_source_has_a_name_a_text_and_as_many_labels_as_its_rows() -> None:
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
+        proxy.proxy.pools["api"].count(Reason.UPSTREAM_RESET)
+        for name, source in sources_of(proxy).items():
+            assert re.fullmatch("rolegate_[a-z_]+", name)
+            assert not name.endswith(("_total", "_count"))
+            assert source.text.endswith(".")
+            rows = list(source.rows())
+            # Pinned keys have no age: nobody fetches them.
+            assert rows or name == "rolegate_issuer_keys_age_seconds"
+            assert {len(labels) for labels, _ in rows} <= {len(source.labels)}
+
+
+async def test_client_connections_are_counted_while_they_are_open() -> None:
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
+        async with ScriptedClient(proxy.port) as client:
+            await client.request(get("/"))
+            assert numbers(proxy, "rolegate_client_connections") == {(): 1}
+        assert numbers(proxy, "rolegate_client_connections_accepted") == {(): 1}
+
+
+async def test_connections_beyond_the_limit_are_counted() -> None:
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"max_connections": 1}) as proxy,
+        ScriptedClient(proxy.port) as first,
+    ):
+        await first.request(get("/"))
+        async with ScriptedClient(proxy.port) as second:
+            assert await second.is_closed()
+        assert numbers(proxy, "rolegate_client_connections_refused") == {(): 1}
+        assert numbers(proxy, "rolegate_client_connections") == {(): 1}
+
+
+async def test_a_token_misses_the_cache_once() -> None:
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
+        async with ScriptedClient(proxy.port) as client:
+            for _ in range(3):
+                await client.request(get("/"))
+        assert numbers(proxy, "rolegate_token_cache_entries") == {(): 1}
+        lookups = numbers(proxy, "rolegate_token_cache_lookups")
+        assert lookups[("hit",)] >= 2
+        assert lookups[("miss",)] >= 1
+
+
+async def test_upstream_connections_are_counted_by_state() -> None:
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
+        assert numbers(proxy, "rolegate_upstream_connections") == {("api", "busy"): 0, ("api", "idle"): 0}
+        async with ScriptedClient(proxy.port) as client:
+            await client.request(get("/"))
+        assert numbers(proxy, "rolegate_upstream_connections") == {("api", "busy"): 0, ("api", "idle"): 1}
+        assert numbers(proxy, "rolegate_upstream_waiting_requests") == {("api",): 0}
+
+
+async def test_an_upstream_that_is_not_there_is_counted_by_reason() -> None:
+    async with LocalProxy(f"http://127.0.0.1:{free_port()}") as proxy:
+        assert numbers(proxy, "rolegate_upstream_failures") == {}
+        async with ScriptedClient(proxy.port) as client:
+            assert (await client.request(get("/"))).status == 502
+        assert numbers(proxy, "rolegate_upstream_failures") == {("api", "upstream-unreachable"): 1}
+
+
+async def test_keys_are_counted_by_issuer() -> None:
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
+        assert numbers(proxy, "rolegate_issuer_keys") == {("idp",): 1}
+        fetches = numbers(proxy, "rolegate_issuer_key_fetches")
+        assert set(fetches) == {("idp", "success"), ("idp", "failure")}
+        assert fetches["idp", "failure"] == 0
+        assert numbers(proxy, "rolegate_issuer_keys_age_seconds") == {}
+
+
+async def test_audit_records_and_failures_are_counted() -> None:
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
+        async with ScriptedClient(proxy.port) as client:
+            await client.request(get("/"))
+            await client.request(get("/.rolegate/x"))
+            assert numbers(proxy, "rolegate_audit_records") == {("decision",): 2, ("outcome",): 1}
+            assert numbers(proxy, "rolegate_audit_available") == {(): 1}
+            sink = CountingSink()
+            sink.error = AuditError("full")
+            proxy.proxy.recorder._sink = sink
+            assert (await client.request(get("/"))).status == 503
+        assert numbers(proxy, "rolegate_audit_available") == {(): 0}
+        assert numbers(proxy, "rolegate_audit_failures")[()] >= 1
+        assert numbers(proxy, "rolegate_audit_records_dropped") == {(): 0}
+        sink.error = None
