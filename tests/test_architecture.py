@@ -36,7 +36,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gate": {"live", "model"},
     "reply": {"interfaces", "model", "wire"},
     "environment": {"ids", "interfaces", "live", "model", "tasks", "wire"},
-    "pipeline": {"environment", "errors", "gate", "interfaces", "live", "model", "reply", "wire"},
+    "outgoing": {"environment", "interfaces", "live", "model", "wire"},
+    "pipeline": {
+        *("environment", "errors", "gate", "interfaces", "live", "model", "outgoing", "reply", "wire"),
+    },
     # What an operator writes and reads.
     "settings": {"errors", "model"},
     "control": {"errors", "model", "tasks"},
@@ -47,10 +50,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("environment", "errors", "gauges", "live", "model", "pipeline", "tasks", "wire"),
     },
     "serving": {"assemble", "errors"},
-    "demo": {"assemble", "errors", "model", "serving", "settings", "tasks"},
+    # A question put to the very parts that would decide it, without a port; and a token looked at without keys.
+    "rehearsal": {"assemble", "authorize", "errors", "gate", "live", "model", "settings", "wire"},
+    "inspection": {"errors", "identify", "model", "settings"},
+    "demo": {"assemble", "errors", "model", "serving", "settings", "tasks", "wire"},
     "cli": {
         *("assemble", "authorize", "demo", "diagnostics", "identify", "serving", "settings"),
-        *("errors", "model"),
+        *("errors", "inspection", "model", "rehearsal"),
     },
 }
 

@@ -5,8 +5,7 @@ from proxy.accept.pipelining import Event, HeldEvents
 
 def test_events_come_out_in_order_and_requests_are_counted() -> None:
     held = HeldEvents()
-    assert not held
-    assert not held.starts_next
+    assert (bool(held), held.requests) == (False, 0)
     held.add(Event.BEGIN, "GET", b"/a")
     held.add(Event.BODY, b"abc")
     held.add(Event.END)

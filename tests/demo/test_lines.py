@@ -39,7 +39,7 @@ def outcome(request_id: str = "r1", **members: object) -> bytes:
 
 def test_refused_request_is_a_line_with_the_status_of_its_reason() -> None:
     (line,) = AuditLines(PLAIN).render([decision()])
-    assert line.split()[1:] == ["401", "GET", "a.test/x", "-", "-", "credential-missing", "-"]
+    assert line.split()[1:] == ["401", "GET", "a.test/x", "-", "-", "credential-missing"]
 
 
 def test_forwarded_request_is_a_line_once_its_outcome_is_known() -> None:
@@ -55,7 +55,16 @@ def test_forwarded_request_is_a_line_once_its_outcome_is_known() -> None:
     )
     assert lines.render([allowed]) == []
     (line,) = lines.render([outcome(status=204)])
-    assert line.split()[1:] == ["204", "GET", "a.test/x", "gitlab:a/b", "deployer", "allowed", "x.allow[0]"]
+    assert line.split()[1:] == [
+        "204",
+        "GET",
+        "a.test/x",
+        "gitlab:a/b",
+        "deployer",
+        "allowed",
+        "by",
+        "x.allow[0]",
+    ]
     assert lines.render([outcome()]) == []
 
 
@@ -64,6 +73,11 @@ def test_forwarded_request_that_ended_badly_says_so() -> None:
     (line,) = AuditLines(PLAIN).render([allowed, outcome(status=504, reason="upstream-timeout")])
     assert "504" in line
     assert "upstream-timeout" in line
+
+
+def test_port_of_a_refused_host_is_left_out() -> None:
+    (line,) = AuditLines(PLAIN).render([decision(host="[::1]:8080", path="/a/../b", reason="ambiguous-path")])
+    assert "GET [::1]/a/../b " in line
 
 
 def test_gap_is_no_request() -> None:

@@ -103,16 +103,19 @@ async def test_a_taken_port_is_exit_code_2() -> None:
 
 
 async def test_half_a_head_may_become_a_request_while_we_stop() -> None:
-    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
-        async with ScriptedClient(proxy.port) as client:
-            data = get()
-            await client.send(data[:20])
-            await asyncio.sleep(0.05)
-            stopping = asyncio.ensure_future(proxy.stop())  # noqa: TID251 - awaited below
-            await asyncio.sleep(0.05)
-            response = await client.request(data[20:])
-            assert (response.status, response.header("Connection")) == (200, "close")
-            assert await stopping == 0
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        data = get()
+        await client.send(data[:20])
+        await asyncio.sleep(0.05)
+        stopping = asyncio.ensure_future(proxy.stop())  # noqa: TID251 - awaited below
+        await asyncio.sleep(0.05)
+        response = await client.request(data[20:])
+        assert (response.status, response.header("Connection")) == (200, "close")
+        assert await stopping == 0
 
 
 async def test_a_response_that_the_client_takes_slowly_is_not_cut_by_a_stop() -> None:
@@ -122,29 +125,35 @@ async def test_a_response_that_the_client_takes_slowly_is_not_cut_by_a_stop() ->
         await connection.request()
         await connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
-    async with RecordingUpstream(big) as upstream, LocalProxy(upstream.url) as proxy:
-        async with ScriptedClient(proxy.port) as client:
-            await client.send(get())
-            head = await client.reader.readuntil(b"\r\n\r\n")
-            assert b"200 OK" in head
-            stopping = asyncio.ensure_future(proxy.stop())  # noqa: TID251 - awaited below
-            await asyncio.sleep(0.3)
-            assert await client.reader.readexactly(len(body)) == body
-            assert await stopping == 0
+    async with (
+        RecordingUpstream(big) as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        await client.send(get())
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert b"200 OK" in head
+        stopping = asyncio.ensure_future(proxy.stop())  # noqa: TID251 - awaited below
+        await asyncio.sleep(0.3)
+        assert await client.reader.readexactly(len(body)) == body
+        assert await stopping == 0
 
 
 async def test_the_answer_to_a_refused_body_is_not_cut_by_a_stop() -> None:
     refused = f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100\r\n\r\n".encode()
-    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
-        async with ScriptedClient(proxy.port) as client:
-            await client.send(refused)
-            await until(lambda: proxy.records() != [], what="the decision")
-            stopping = asyncio.ensure_future(proxy.stop())  # noqa: TID251 - awaited below
-            await asyncio.sleep(0.1)
-            await client.send(b"a" * 100)
-            assert (await client.read_response()).status == 401
-            await client.close()
-            assert await stopping == 0
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        await client.send(refused)
+        await until(lambda: proxy.records() != [], what="the decision")
+        stopping = asyncio.ensure_future(proxy.stop())  # noqa: TID251 - awaited below
+        await asyncio.sleep(0.1)
+        await client.send(b"a" * 100)
+        assert (await client.read_response()).status == 401
+        await client.close()
+        assert await stopping == 0
 
 
 async def test_a_stop_leaves_no_task_and_no_connection() -> None:

@@ -131,11 +131,14 @@ async def test_a_response_without_a_body_ends_with_its_head(
 
 
 async def test_an_answer_of_ours_to_a_head_has_no_body() -> None:
-    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
-        async with ScriptedClient(proxy.port) as client:
-            refused = f"HEAD / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
-            assert (await client.request(refused)).status == 401
-            assert (await client.request(get())).status == 200
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        refused = f"HEAD / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+        assert (await client.request(refused)).status == 401
+        assert (await client.request(get())).status == 200
 
 
 async def test_100_continue_is_relayed_after_the_decision() -> None:
@@ -169,12 +172,15 @@ async def test_a_refused_request_never_hears_100_and_never_sends_its_body() -> N
 
 async def test_other_interim_responses_are_relayed_but_not_to_http_1_0() -> None:
     answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + OK
-    async with RecordingUpstream(answering(lambda _: answer)) as upstream, LocalProxy(upstream.url) as proxy:
-        async with ScriptedClient(proxy.port) as client:
-            hints = await client.request(get())
-            assert (hints.status, hints.header("Link")) == (103, "</a>")
-            assert (await client.read_response()).status == 200
-            assert (await client.request(get().replace(b"HTTP/1.1", b"HTTP/1.0", 1))).status == 200
+    async with (
+        RecordingUpstream(answering(lambda _: answer)) as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        hints = await client.request(get())
+        assert (hints.status, hints.header("Link")) == (103, "</a>")
+        assert (await client.read_response()).status == 200
+        assert (await client.request(get().replace(b"HTTP/1.1", b"HTTP/1.0", 1))).status == 200
 
 
 async def test_a_final_response_before_the_end_of_the_request_ends_the_connection() -> None:
@@ -311,23 +317,26 @@ async def test_a_slow_reader_holds_the_upstream_back(blocks: int) -> None:
             await connection.write(block)
             sent += len(block)
 
-    async with RecordingUpstream(source) as upstream, LocalProxy(upstream.url) as proxy:
-        async with ScriptedClient(proxy.port) as client:
-            client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport reads too
-            await client.send(get("/", b"Connection: close"))
-            before = -1
-            while before != sent:
-                before = sent
-                await asyncio.sleep(0.2)
-            assert 0 < sent < len(block) * blocks / 2
-            client.writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
-            digest, size = hashlib.sha256(), 0
-            await client.reader.readuntil(b"\r\n\r\n")
-            while piece := await client.reader.read(1 << 20):
-                digest.update(piece)
-                size += len(piece)
-            assert size == len(block) * blocks
-            assert digest.digest() == hashlib.sha256(block * blocks).digest()
+    async with (
+        RecordingUpstream(source) as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport reads too
+        await client.send(get("/", b"Connection: close"))
+        before = -1
+        while before != sent:
+            before = sent
+            await asyncio.sleep(0.2)
+        assert 0 < sent < len(block) * blocks / 2
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
+        digest, size = hashlib.sha256(), 0
+        await client.reader.readuntil(b"\r\n\r\n")
+        while piece := await client.reader.read(1 << 20):
+            digest.update(piece)
+            size += len(piece)
+        assert size == len(block) * blocks
+        assert digest.digest() == hashlib.sha256(block * blocks).digest()
 
 
 async def test_a_slow_upstream_holds_the_client_back() -> None:
@@ -338,7 +347,7 @@ async def test_a_slow_upstream_holds_the_client_back() -> None:
     async def sink(connection: RecordedConnection) -> None:
         await connection.read()
         await release.wait()
-        head, _, start = bytes(connection.received).partition(b"\r\n\r\n")
+        _, _, start = bytes(connection.received).partition(b"\r\n\r\n")
         body, size = bytearray(start), len(start)
         while size < len(block) * blocks:
             digest.update(body)
@@ -347,28 +356,31 @@ async def test_a_slow_upstream_holds_the_client_back() -> None:
         digest.update(body)
         await connection.write(OK)
 
-    async with RecordingUpstream(sink) as upstream, LocalProxy(upstream.url) as proxy:
-        async with ScriptedClient(proxy.port) as client:
-            await client.send(request("PUT", "/", b"Content-Length: %d" % (len(block) * blocks)))
-            sent = 0
+    async with (
+        RecordingUpstream(sink) as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        await client.send(request("PUT", "/", b"Content-Length: %d" % (len(block) * blocks)))
+        sent = 0
 
-            async def upload() -> None:
-                nonlocal sent
-                for _ in range(blocks):
-                    client.writer.write(block)
-                    await client.writer.drain()
-                    sent += len(block)
+        async def upload() -> None:
+            nonlocal sent
+            for _ in range(blocks):
+                client.writer.write(block)
+                await client.writer.drain()
+                sent += len(block)
 
-            async with asyncio.TaskGroup() as group:
-                group.create_task(upload())
-                before = -1
-                while before != sent:
-                    before = sent
-                    await asyncio.sleep(0.2)
-                assert 0 < sent < len(block) * blocks / 2
-                release.set()
-            assert (await client.read_response()).status == 200
-            assert digest.digest() == hashlib.sha256(block * blocks).digest()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(upload())
+            before = -1
+            while before != sent:
+                before = sent
+                await asyncio.sleep(0.2)
+            assert 0 < sent < len(block) * blocks / 2
+            release.set()
+        assert (await client.read_response()).status == 200
+        assert digest.digest() == hashlib.sha256(block * blocks).digest()
 
 
 async def test_a_client_that_leaves_in_mid_response_takes_the_upstream_connection_with_it() -> None:

@@ -96,11 +96,14 @@ async def test_a_body_that_stops_is_cut_off_before_the_upstream_has_it() -> None
 
 async def test_the_body_of_a_refused_request_has_a_deadline_too() -> None:
     refused = f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 100\r\n\r\n".encode()
-    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
-        async with ScriptedClient(proxy.port) as client:
-            assert (await client.request(refused)).status == 401
-            assert await client.is_closed()
-            await until(lambda: proxy.proxy.listener.connection_count == 0, what="the end", timeout_s=6)
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        assert (await client.request(refused)).status == 401
+        assert await client.is_closed()
+        await until(lambda: proxy.proxy.listener.connection_count == 0, what="the end", timeout_s=6)
 
 
 async def test_a_trailer_that_trickles_is_cut_off() -> None:

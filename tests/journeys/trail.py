@@ -6,11 +6,15 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tests.kit.local_proxy import AUDIENCE, ISSUER, get, public_jwk, until
 from tests.kit.recorder import RecordingUpstream
 from tests.kit.rolegate import RunningProxy
 from tests.kit.scripted import Response, ScriptedClient
+from tests.record.audit_trail import read_chain
+
+Records = list[dict[str, Any]]  # Any: JSON
 
 REQUEST_ID = re.compile(rb"\r\nX-Rolegate-Request-Id: ([0-9a-f]{32})\r\n")
 
@@ -83,3 +87,8 @@ async def until_answered_with(status: int, responses: list[Response], *, timeout
     async with asyncio.timeout(timeout_s):
         while set(await statuses_of_next(responses, 20)) != {status}:
             pass
+
+
+def chain_of(*paths: Path) -> Records:
+    """Return the records of files that follow each other, after checking the chain."""
+    return read_chain(b"".join(path.read_bytes() for path in paths))

@@ -11,6 +11,8 @@ from proxy.model.decision import Decision, Reason
 from proxy.model.flow import Flow
 from proxy.model.request import Request
 from proxy.record.chain import GENESIS, check_line
+from proxy.record.recorder import Recorder
+from tests.kit.clock import Clock
 
 WHO_AND_WHAT = (
     f'"route":"a",{ANONYMOUS},{decision_members(Decision(True, Reason.ALLOWED, "a.allow[0]"), "v1")}'
@@ -101,3 +103,10 @@ async def turn() -> None:
     """Let the event loop turn once, so that what was scheduled has happened."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
+
+
+def opened(sink: CountingSink, clock: Clock | None = None) -> Recorder:
+    """Return a recorder on this event loop that has opened its sink."""
+    recorder = Recorder(sink, 'node "1"', asyncio.get_running_loop(), clock or Clock())
+    recorder.open()
+    return recorder

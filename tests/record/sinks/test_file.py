@@ -105,6 +105,7 @@ def test_a_file_that_is_only_part_of_a_record_becomes_empty(path: Path, sink: Fi
         RECORD + b' {"v":1',
         b"x" * (2 * MAX_TAIL_BYTES),
         RECORD + b'{"v":1' + b"x" * MAX_TAIL_BYTES,
+        b"x" * 100 + b'{"v":1'.ljust(MAX_TAIL_BYTES, b"x"),
     ],
 )
 def test_the_end_of_a_foreign_file_is_not_cut_off(path: Path, sink: FileSink, content: bytes) -> None:
@@ -251,6 +252,22 @@ def test_a_file_that_somebody_emptied_is_not_filled_up_with_zeros(
         with pytest.raises(AuditError):
             sink.write(BIG)
     assert path.read_bytes() == b""
+    sink.write(RECORD)
+    assert path.read_bytes() == RECORD
+
+
+def test_what_could_not_be_cut_off_and_is_gone_by_now_is_not_filled_up_with_zeros(
+    path: Path, sink: FileSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink.open()
+    sink.write(RECORD)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", write_only_part)
+        patched.setattr(os, "ftruncate", lambda fd, size: os.open("/missing", os.O_RDONLY))
+        with pytest.raises(AuditError):
+            sink.write(BIG)
+    os.truncate(path, 0)
+    sink.open()
     sink.write(RECORD)
     assert path.read_bytes() == RECORD
 

@@ -1,0 +1,95 @@
+"""The other side of a client connection: exchanges that do what a test says, and note what they are told."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from proxy.accept.interfaces import Connection, Exchange
+from proxy.accept.limits import Limits
+from proxy.accept.listener import Listener
+from proxy.model.decision import Reason
+from proxy.model.request import Headers
+from tests.kit.clock import Clock
+from tests.kit.ports import LOOPBACK
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Told:
+    """Notes what it is told; answers at the end of a request if `answers`."""
+
+    def __init__(self, client: Connection, owner: "Exchanges") -> None:
+        self.client = client
+        self.owner = owner
+        self.events: list[object] = []
+
+    def begin(self, method: str, target: bytes, version: str, headers: Headers, *, keep_alive: bool) -> None:
+        self.events.append((method, target, keep_alive))
+
+    def refuse(self, reason: Reason, detail: str, claimed_target: bytes) -> None:
+        self.events.append((reason, claimed_target))
+        self.finish(keep_alive=False)
+
+    def body(self, data: bytes) -> None:
+        self.events.append(data)
+        if self.owner.refuses_bodies:
+            self.finish(keep_alive=False)
+
+    def end(self) -> None:
+        self.events.append("end")
+        if self.owner.answers:
+            self.finish(keep_alive=True)
+
+    def request_failed(self, reason: Reason, detail: str = "") -> None:
+        self.events.append(reason)
+        self.finish(keep_alive=False)
+
+    def client_gone(self) -> None:
+        self.events.append("gone")
+
+    def client_blocked(self) -> None:
+        self.events.append("blocked")
+
+    def client_writable(self) -> None:
+        self.events.append("writable")
+
+    def finish(self, *, keep_alive: bool) -> None:
+        self.client.write(OK)
+        self.client.finish(keep_alive=keep_alive)
+
+
+class Exchanges:
+    """Makes exchanges and keeps them all."""
+
+    def __init__(self) -> None:
+        self.answers = True
+        self.refuses_bodies = False
+        self.all: list[Told] = []
+
+    def open(self, client: Connection, peer: str) -> Exchange:
+        self.all.append(Told(client, self))
+        return self.all[-1]
+
+
+@asynccontextmanager
+async def listening(max_connections: int = 10) -> AsyncGenerator[tuple[Listener, Exchanges, int, Clock]]:
+    """Run a listener whose clock the test moves; yield it with its exchanges and its port."""
+    exchanges, clock = Exchanges(), Clock()
+    limits = Limits(
+        max_connections=max_connections,
+        max_header_bytes=1000,
+        max_header_count=10,
+        max_target_bytes=100,
+        headers_timeout_s=1,
+        body_idle_timeout_s=2,
+        keep_alive_timeout_s=3,
+        write_idle_timeout_s=4,
+    )
+    listener = Listener(exchanges, limits, clock)
+    port = await listener.start(LOOPBACK, 0)
+    yield listener, exchanges, port, clock
+    # The test's clock stands still: what is left is reset by the deadline, which has passed already.
+    for connection in list(listener._connections):
+        connection.abort()
+    await asyncio.sleep(0)
+    await listener.stop(0)

@@ -1,0 +1,134 @@
+"""One client connection: one request at a time, nothing after the last, and a deadline in every state."""
+
+import pytest
+
+from proxy.accept.listener import Listener
+from proxy.model.decision import Reason
+from tests.accept.exchanges import listening
+from tests.kit.clock import Clock
+from tests.kit.local_proxy import until
+from tests.kit.scripted import ScriptedClient
+
+ON_BOTH_LOOPS = True
+
+GET = b"GET /a HTTP/1.1\r\nHost: b\r\n\r\n"
+POST = b"POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\n"
+CHUNKED = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_the_next_request_begins_when_the_last_one_ended() -> None:
+    async with listening() as (_, exchanges, port, _), ScriptedClient(port) as client:
+        exchanges.answers = False
+        await client.send(GET * 3)
+        await until(lambda: len(exchanges.all) == 1, what="the first request")
+        for number in range(3):
+            assert len(exchanges.all) == number + 1
+            exchanges.all[number].finish(keep_alive=True)
+            assert (await client.read_response()).status == 200
+        assert all(one.events == [("GET", b"/a", True), "end"] for one in exchanges.all)
+
+
+@pytest.mark.parametrize("rest", [b"2\r\ncd\r\n0\r\n\r\n", b"zz", b"2\r\ncd\r\n0\r\n\r\n" + GET, GET])
+async def test_nothing_is_told_behind_a_refusal_within_one_packet(rest: bytes) -> None:
+    """The parser still holds what came with the piece that was refused."""
+    async with listening() as (listener, exchanges, port, clock), ScriptedClient(port) as client:
+        exchanges.refuses_bodies = True
+        await client.send(CHUNKED + b"2\r\nab\r\n" + rest)
+        assert (await client.read_response()).status == 200
+        assert await client.read_to_end() == b""
+        assert [one.events for one in exchanges.all] == [[("POST", b"/a", True), b"ab"]]
+        await client.close()
+        clock.advance(10)
+        listener.sweep(clock())
+        await until(lambda: listener.connection_count == 0, what="the end of the connection")
+
+
+async def test_a_client_that_leaves_is_told_once() -> None:
+    async with listening() as (listener, exchanges, port, _):
+        async with ScriptedClient(port) as client:
+            exchanges.answers = False
+            await client.send(GET * 2)
+            await until(lambda: len(exchanges.all) == 1, what="the request")
+        exchanges.all[0].client.resume_request()
+        listener._connections.copy().pop().abort()
+        await until(lambda: listener.connection_count == 0, what="the end of the connection")
+        assert exchanges.all[0].events == [("GET", b"/a", True), "end", "gone"]
+        assert len(exchanges.all) == 1
+
+
+def expire(listener: Listener, clock: Clock, seconds: float) -> None:
+    clock.advance(seconds)
+    listener.sweep(clock())
+
+
+STATES = {
+    "nothing sent": (b"", 1.0, []),
+    "half a head": (GET[:10], 1.0, [[(Reason.REQUEST_TIMEOUT, b"")]]),
+    "half a body": (POST + b"ab", 2.0, [[("POST", b"/a", True), b"ab", Reason.REQUEST_TIMEOUT]]),
+    "between requests": (GET, 3.0, [[("GET", b"/a", True), "end"]]),
+}
+
+
+@pytest.mark.parametrize(("data", "wait_s", "told"), STATES.values(), ids=STATES.keys())
+async def test_every_state_has_its_deadline(data: bytes, wait_s: float, told: list[list[object]]) -> None:
+    async with listening() as (listener, exchanges, port, clock), ScriptedClient(port) as client:
+        await client.send(data)
+        await until(lambda: listener.connection_count == 1, what="the connection")
+        if data == GET:
+            await client.read_response()
+        elif data != GET[:10] and data:
+            await until(lambda: len(exchanges.all) == 1, what="the request")
+        else:
+            await until(
+                lambda: not data or next(iter(listener._connections))._reader.in_head, what="the head"
+            )
+        expire(listener, clock, wait_s - 0.1)
+        assert next(iter(listener._connections))._is_broken is False
+        expire(listener, clock, 0.2)
+        received = await client.read_to_end()
+        assert received.count(b"HTTP/1.1 200 ") == len(told)
+        assert [one.events for one in exchanges.all] == told
+
+
+async def test_a_waiting_exchange_has_its_deadline_elsewhere() -> None:
+    async with listening() as (listener, exchanges, port, clock), ScriptedClient(port) as client:
+        exchanges.answers = False
+        await client.send(GET)
+        await until(lambda: len(exchanges.all) == 1 and "end" in exchanges.all[0].events, what="the request")
+        expire(listener, clock, 10_000)
+        exchanges.all[0].finish(keep_alive=True)
+        assert (await client.read_response()).status == 200
+
+
+async def test_a_lingering_connection_goes_in_the_end() -> None:
+    async with listening() as (listener, _, port, clock), ScriptedClient(port) as client:
+        await client.send(b"no HTTP\r\n\r\n")
+        assert (await client.read_response()).status == 200
+        assert await client.is_closed()
+        assert listener.connection_count == 1
+        await client.send(b"a" * 1000)
+        expire(listener, clock, 2.1)
+        await until(lambda: listener.connection_count == 0, what="the end of the connection")
+
+
+async def test_a_lingering_connection_does_not_read_for_ever() -> None:
+    async with listening() as (listener, _, port, _), ScriptedClient(port) as client:
+        await client.send(b"no HTTP\r\n\r\n")
+        assert (await client.read_response()).status == 200
+        try:
+            for _ in range(100):
+                await client.send(b"a" * 100_000)
+        except (ConnectionError, RuntimeError):
+            pass  # uvloop has an error of its own for a write after a reset
+        await until(lambda: listener.connection_count == 0, what="the end of the connection")
+
+
+async def test_the_state_is_shown() -> None:
+    async with listening() as (listener, exchanges, port, _), ScriptedClient(port) as client:
+        exchanges.answers = False
+        await until(lambda: listener.connection_count == 1, what="the connection")
+        connection = next(iter(listener._connections))
+        assert repr(connection) == "<ClientConnection 127.0.0.1 idle>"
+        await client.send(GET)
+        await until(lambda: len(exchanges.all) == 1, what="the request")
+        assert repr(connection) == "<ClientConnection 127.0.0.1 busy>"
