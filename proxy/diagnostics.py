@@ -132,7 +132,9 @@ def start_logging(style: str, level: int = logging.INFO, fd: int = 2) -> Callabl
     def stop() -> None:
         handler.hurry()
         try:
-            waiting.put(None, timeout=MAX_FAREWELL_S)
+            # Longer than the farewell, after which the queue empties by itself: nobody may go on writing to
+            # a file descriptor that could soon be somebody else's.
+            waiting.put(None, timeout=MAX_FAREWELL_S + 1.0)
         except queue.Full:
             return
         writer.join(MAX_FAREWELL_S + 1.0)

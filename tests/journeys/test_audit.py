@@ -84,6 +84,8 @@ async def test_a_torn_last_line_is_cut_off_at_the_next_start(tmp_path: Path) -> 
     async with RecordingUpstream() as upstream, RunningProxy(configuration(upstream.url, tmp_path)) as proxy:
         async with ScriptedClient(proxy.port) as client:
             await client.request(get())
+        # The outcome is recorded once the response is sent; a kill in between may take it along.
+        await until(lambda: len(proxy.audit_records()) == 2, what="the outcome record")
         await asyncio.to_thread(proxy.kill)
         whole = proxy.audit_path.read_bytes()
         with proxy.audit_path.open("ab") as file:
