@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("environment", "errors", "gauges", "live", "model", "pipeline", "tasks", "wire"),
     },
     "serving": {"assemble", "errors"},
-    # A question put to the very parts that would decide it, without a port; and a token looked at without keys.
+    # A question put to the very parts that would decide it; and a token looked at without any key.
     "rehearsal": {"assemble", "authorize", "errors", "gate", "live", "model", "settings", "wire"},
     "inspection": {"errors", "identify", "model", "settings"},
     "demo": {"assemble", "errors", "model", "serving", "settings", "tasks", "wire"},
@@ -73,7 +73,7 @@ MAX_LINES = 400
 # Modules with logic that have no test module of their own, and why that is right.
 ONE_TABLE = "one table asks the same questions of every profile: tests/identify/profiles/test_profiles.py"
 TESTED_ELSEWHERE = {
-    "proxy/identify/keyring.py": "it only holds the keys of each issuer together: tests/identify/test_keys.py",
+    "proxy/identify/keyring.py": "it holds the keys of the issuers together: tests/identify/test_keys.py",
     "proxy/identify/profiles/generic.py": ONE_TABLE,
     "proxy/identify/profiles/github_actions.py": ONE_TABLE,
     "proxy/identify/profiles/gitlab_ci.py": ONE_TABLE,

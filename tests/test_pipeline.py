@@ -130,20 +130,32 @@ async def test_a_fault_while_responding_is_ours_and_not_the_upstreams(
         await until(lambda: upstream.open_count == 0, what="the end of the upstream's connection")
 
 
+ENDS = (OK, b"HTTP/1.1 200 OK\r\n\r\nok")
+
+
+@pytest.mark.parametrize("answer", ENDS, ids=["a length", "the end of the connection"])
 async def test_a_fault_at_the_end_of_one_response_does_not_hit_the_next_request(
-    monkeypatch: pytest.MonkeyPatch,
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"max_connections": 1}
-    async with RecordingUpstream() as upstream, LocalProxy(upstream.url, upstream=settings) as proxy:
+
+    async def once(connection: RecordedConnection) -> None:
+        await connection.request()
+        await connection.write(answer)
+
+    async with RecordingUpstream(once) as upstream, LocalProxy(upstream.url, upstream=settings) as proxy:
         async with ScriptedClient(proxy.port) as first, ScriptedClient(proxy.port) as second:
             with monkeypatch.context() as patch:
                 patch.setattr("proxy.reply.Reply.end", fail)
                 await first.send(get("/1"))
-                await first.is_closed()
+                received = await first.read_to_end()
+            # A 500, or if it is too late for one, a reset.
+            assert received.startswith(b"HTTP/1.1 500 ") or not received.endswith(b"0\r\n\r\n")
             assert (await second.request(get("/2"))).status == 200
         await until(lambda: proxy.proxy.listener.connection_count == 0, what="the end")
         pool = proxy.proxy.pools["api"]
         assert (pool.busy_count, pool.waiting_count) == (0, 0)
+        assert [record["reason"] for record in proxy.records("outcome")] == ["internal-error", "completed"]
 
 
 async def test_without_a_record_nothing_is_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ CONFIGURATION: dict[str, object] = {
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_0(number: signal.Signals) -> None:
     with RunningProxy(CONFIGURATION) as proxy:
-        assert f"listening on 127.0.0.1:{proxy.port}" in proxy.log_text()
         proxy.send_signal(number)
         assert proxy._popen.wait(10) == 0
+        assert f"listening on 127.0.0.1:{proxy.port}" in proxy.log_text()
         assert "stopped; 0 connections had to be reset" in proxy.log_text()
 
 

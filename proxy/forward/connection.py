@@ -186,7 +186,7 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             return
         if error is None and self._framing is Framing.UNTIL_CLOSE:
-            receiver.response_end()
+            _tell_end(receiver)
         else:
             self._pool.count(Reason.UPSTREAM_RESET)
             receiver.response_failed(Reason.UPSTREAM_RESET)
@@ -302,13 +302,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = None
         if receiver.method == "HEAD":
             self._parser = httptools.HttpResponseParser(self)
-        try:
-            receiver.response_end()
-        except BaseException:
-            self._close()
-            raise
+        is_told = _tell_end(receiver)
+        is_free = self._request_ended and not self._is_paused and not self._is_blocked
         # Only now: it may be lent to the next request at once.
-        if self._can_reuse and self._request_ended and not self._is_paused and not self._is_blocked:
+        if is_told and is_free and self._can_reuse:
             self._pool.release(self)
         else:
             self._close()
@@ -328,6 +325,18 @@ class UpstreamConnection(asyncio.Protocol):
     def __repr__(self) -> str:
         state = "idle" if self._receiver is None else "busy"
         return f"<UpstreamConnection {self._pool.upstream.name} {state}>"
+
+
+def _tell_end(receiver: Receiver) -> bool:
+    """Tell the receiver that its response is complete; False if it could not do its part."""
+    try:
+        receiver.response_end()
+    except Exception:
+        # The boundary of the request: nobody else would tell its client, and nobody else is to suffer.
+        log.exception("ending a response failed")
+        receiver.response_failed(Reason.INTERNAL_ERROR)
+        return False
+    return True
 
 
 class ResponseRefused(Exception):  # noqa: N818 - it stops the parser, it is no error

@@ -1,6 +1,5 @@
 """The other side of a client connection: exchanges that do what a test says, and note what they are told."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -10,6 +9,7 @@ from proxy.accept.listener import Listener
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
 from tests.kit.clock import Clock
+from tests.kit.local_proxy import until
 from tests.kit.ports import LOOPBACK
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -87,9 +87,11 @@ async def listening(max_connections: int = 10) -> AsyncGenerator[tuple[Listener,
     )
     listener = Listener(exchanges, limits, clock)
     port = await listener.start(LOOPBACK, 0)
-    yield listener, exchanges, port, clock
-    # The test's clock stands still: what is left is reset by the deadline, which has passed already.
-    for connection in list(listener._connections):
-        connection.abort()
-    await asyncio.sleep(0)
-    await listener.stop(0)
+    try:
+        yield listener, exchanges, port, clock
+    finally:
+        # The test's clock stands still, and so would a wait for what is left.
+        for connection in list(listener._connections):
+            connection.abort()
+        await until(lambda: listener.connection_count == 0, what="the end of every connection")
+        await listener.stop(0)

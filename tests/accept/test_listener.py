@@ -53,7 +53,7 @@ async def test_one_that_fails_to_expire_does_not_stop_the_sweep(
 
 async def test_a_stop_closes_what_is_idle_and_waits_for_what_is_not() -> None:
     async with (
-        listening() as (listener, exchanges, port, clock),
+        listening() as (listener, exchanges, port, _),
         ScriptedClient(port) as idle,
         ScriptedClient(port) as busy,
     ):
@@ -72,7 +72,7 @@ async def test_a_stop_closes_what_is_idle_and_waits_for_what_is_not() -> None:
 
 
 async def test_a_stop_resets_what_does_not_end() -> None:
-    async with listening() as (listener, exchanges, port, clock), ScriptedClient(port) as client:
+    async with listening() as (listener, exchanges, port, _), ScriptedClient(port) as client:
         exchanges.answers = False
         await client.send(GET)
         await until(lambda: len(exchanges.all) == 1, what="the request")

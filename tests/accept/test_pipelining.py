@@ -5,21 +5,22 @@ from proxy.accept.pipelining import Event, HeldEvents
 
 def test_events_come_out_in_order_and_requests_are_counted() -> None:
     held = HeldEvents()
-    assert (bool(held), held.requests) == (False, 0)
-    held.add(Event.BEGIN, "GET", b"/a")
-    held.add(Event.BODY, b"abc")
-    held.add(Event.END)
-    held.add(Event.REFUSE, "reason")
-    assert held.requests == 2
-    assert held.starts_next
-    assert held.pop() == (Event.BEGIN, ("GET", b"/a"))
-    assert held.requests == 1
-    assert not held.starts_next
-    assert held.pop() == (Event.BODY, (b"abc",))
-    assert held.pop() == (Event.END, ())
-    assert held.starts_next
-    assert held.pop() == (Event.REFUSE, ("reason",))
-    assert (held.requests, bool(held)) == (0, False)
+    assert not held
+    events = [
+        (Event.BEGIN, ("GET", b"/a")),
+        (Event.BODY, (b"abc",)),
+        (Event.END, ()),
+        (Event.REFUSE, ("reason",)),
+    ]
+    for event, arguments in events:
+        held.add(event, *arguments)
+    seen = []
+    while held:
+        seen.append((held.requests, held.starts_next, held.pop()))
+    assert [event for _, _, event in seen] == events
+    assert [requests for requests, _, _ in seen] == [2, 1, 1, 1]
+    assert [starts for _, starts, _ in seen] == [True, False, False, True]
+    assert held.requests == 0
 
 
 def test_clear_forgets_everything() -> None:

@@ -1,13 +1,11 @@
 """
 rolegate and its peers, side by side.
 
-Rounds are interleaved: what disturbs the machine for a while disturbs everybody, and the median of the
-rounds leaves it out.
+Rounds are interleaved: what disturbs the machine for a while disturbs everybody. Contestants are compared
+within a round, and the samples are all kept: how far they lie apart says how much a difference means.
 """
 
 from contextlib import ExitStack
-from dataclasses import fields
-from statistics import median
 
 from tests.bench.credentials import Credentials
 from tests.bench.envoy import Envoy
@@ -20,10 +18,12 @@ from tests.kit.nginx import Nginx
 UPSTREAM = "nginx, no proxy"
 
 Runner = Nginx | Peer | Rolegate
+Samples = dict[str, list[Sample]]
+"""By contestant, one sample per round."""
 
 
-def compare(upstream: Nginx, credentials: Credentials, *, rounds: int, seconds: float) -> dict[str, Sample]:
-    """Return the median sample of each contestant, the bare upstream included."""
+def compare(upstream: Nginx, credentials: Credentials, *, rounds: int, seconds: float) -> Samples:
+    """Return the samples of each contestant, the bare upstream included."""
     with ExitStack() as running:
         contestants: dict[str, Runner] = {
             "rolegate": running.enter_context(Rolegate(upstream.port, credentials)),
@@ -45,18 +45,12 @@ def require_same_decisions(port: int, credentials: Credentials) -> None:
 
 def interleave(
     contestants: dict[str, Runner], upstream: Nginx, token: str, rounds: int, seconds: float
-) -> dict[str, Sample]:
-    """Measure each contestant once per round, after a second of warming up, and return the medians."""
-    samples: dict[str, list[Sample]] = {name: [] for name in contestants}
+) -> Samples:
+    """Measure each contestant once per round, after a second of warming up."""
+    samples: Samples = {name: [] for name in contestants}
     for contestant in contestants.values():
         measure(contestant, contestant.port, upstream, token, 1)
     for _ in range(rounds):
         for name, contestant in contestants.items():
             samples[name].append(measure(contestant, contestant.port, upstream, token, seconds))
-    return {name: middle(taken) for name, taken in samples.items()}
-
-
-def middle(samples: list[Sample]) -> Sample:
-    """Return the sample that holds the median of each quantity."""
-    medians = {each.name: median(getattr(sample, each.name) for sample in samples) for each in fields(Sample)}
-    return Sample(**{**medians, "resident_bytes": int(medians["resident_bytes"])})
+    return samples

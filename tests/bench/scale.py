@@ -2,9 +2,8 @@
 
 from contextlib import ExitStack
 
-from tests.bench.comparison import Runner, interleave
+from tests.bench.comparison import Runner, Samples, interleave
 from tests.bench.credentials import Credentials
-from tests.bench.load import Sample
 from tests.bench.rolegate import Rolegate
 from tests.kit.nginx import Nginx
 
@@ -12,10 +11,8 @@ from tests.kit.nginx import Nginx
 SIZES = ((10, 10), (10_000, 1_000))
 
 
-def compare_sizes(
-    upstream: Nginx, credentials: Credentials, *, rounds: int, seconds: float
-) -> dict[str, Sample]:
-    """Return the median sample of rolegate with few routes and with many."""
+def compare_sizes(upstream: Nginx, credentials: Credentials, *, rounds: int, seconds: float) -> Samples:
+    """Return the samples of rolegate with few routes and with many."""
     with ExitStack() as running:
         proxies: dict[str, Runner] = {
             f"{routes:,} routes, {bindings:,} bindings": running.enter_context(

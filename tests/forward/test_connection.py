@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from proxy.model.decision import Reason
-from tests.forward.test_pool import Receiving, a_pool
+from tests.forward.test_pool import Receiving, a_pool, silent
 from tests.kit.clock import Clock
 from tests.kit.local_proxy import until
 from tests.kit.recorder import OK, RecordedConnection, RecordingUpstream, answering
@@ -80,7 +80,7 @@ async def test_a_connection_that_was_held_back_is_not_used_again() -> None:
 
 
 async def test_nothing_comes_after_an_abort() -> None:
-    async with RecordingUpstream() as upstream, a_pool(upstream.port) as pool:
+    async with RecordingUpstream(silent) as upstream, a_pool(upstream.port) as pool:
         receiver = Asking()
         pool.acquire(receiver)
         await until(lambda: receiver.outbound is not None, what="the connection")

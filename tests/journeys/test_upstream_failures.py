@@ -1,6 +1,7 @@
 """Upstreams that fail, lie or hang: the client is told, nothing passes for complete, nothing is reused."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -54,6 +55,23 @@ async def test_a_failed_connect_leaves_the_client_connection_usable() -> None:
 async def test_a_host_that_has_no_address() -> None:
     async with LocalProxy("http://nowhere.invalid:80") as proxy:
         assert (await one_request(proxy)).startswith(b"HTTP/1.1 502 ")
+
+
+async def test_a_connect_that_gets_nowhere() -> None:
+    """The queue of a listener that accepts nothing is full: the system answers a connect with silence."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        settings = {"timeouts": {"connect": "300ms"}}
+        async with LocalProxy(f"http://127.0.0.1:{port}", upstream=settings) as proxy:
+            assert (await one_request(proxy)).startswith(b"HTTP/1.1 502 ")
+            assert proxy.reasons == [("decision", "allowed"), ("outcome", "upstream-unreachable")]
+            await until(lambda: proxy.proxy.pools["api"]._connecting == 0, what="the end of the attempt")
+        for one in waiting:
+            one.close()
 
 
 async def test_no_answer() -> None:

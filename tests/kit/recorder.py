@@ -120,7 +120,10 @@ class RecordingUpstream:
         for handler in handlers:
             handler.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
+        for connection in self.connections:
+            connection.reset()  # also where a script is done, but what it wrote was never read
         await self._server.wait_closed()
+        await asyncio.sleep(0)  # a transport is closed in the loop's next turn
         self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
