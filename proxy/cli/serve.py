@@ -42,11 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     from proxy.serving import run_until_stopped
     from proxy.settings.load import load
 
-    start_logging(arguments.log)
     try:
         settings = load(arguments.config)
         proxy = Proxy(settings)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 2
+    start_logging(arguments.log)
     return run_until_stopped(proxy)

@@ -1,4 +1,5 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from proxy.settings.load import load
 from proxy.settings.merge import MAX_FILES, config_files
 from proxy.settings.problem import SettingsError
 from tests.settings.files import SMALL, write
+
+NOBODY = 65534  # Debian's id of the user who owns nothing
 
 
 def refusals_of(folder: Path) -> list[str]:
@@ -139,11 +142,19 @@ def test_folder_without_files_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}: expected `*.yaml`, `*.yml` or `*.json` files, got none"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o100)
-    with pytest.raises(SettingsError, match="cannot be read: permission denied"):
-        load(tmp_path, environ={})
+def test_folder_that_cannot_be_listed_is_refused() -> None:
+    # Root reads every folder, so root becomes nobody for this; pytest's own folder is closed to nobody.
+    who = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o100)
+        if who == 0:
+            os.seteuid(NOBODY)
+        try:
+            with pytest.raises(SettingsError, match="cannot be read: permission denied"):
+                load(Path(folder), environ={})
+        finally:
+            os.seteuid(who)
+            Path(folder).chmod(0o700)
 
 
 @pytest.mark.parametrize(
