@@ -185,24 +185,33 @@ class Proxy:
 
 def problems(settings: Settings) -> list[Problem]:
     """Return what only shows when the parts are put together, with the place in the configuration."""
-    pinning = {
-        alias: PROFILES[issuer.profile].pinning_claims
-        if PROFILES[issuer.profile].caller_picks_audience
-        else None
-        for alias, issuer in settings.issuers.items()
-    }
-    found = lint(roles_of(settings), routes_of(settings), pinning, now=time.time())
-    errors = [
-        Problem(settings.place(*finding.path), settings.key(*finding.path), finding.message)
-        for finding in found
-        if finding.severity == "error"
-    ]
+    errors = _findings(settings, "error")
     for alias, issuer in settings.issuers.items():
         try:
             issuer_of(alias, issuer)
         except ConfigurationError as error:
             errors.append(Problem(settings.place("issuers", alias), f"issuers.{alias}", str(error)))
     return errors
+
+
+def warnings(settings: Settings) -> list[Problem]:
+    """Return what loads and is probably not meant."""
+    return _findings(settings, "warning")
+
+
+def _findings(settings: Settings, severity: str) -> list[Problem]:
+    profiles = {alias: PROFILES[issuer.profile] for alias, issuer in settings.issuers.items()}
+    pinning = {
+        alias: profile.pinning_claims if profile.caller_picks_audience else None
+        for alias, profile in profiles.items()
+    }
+    mutable = {alias: profile.mutable_claims for alias, profile in profiles.items()}
+    found = lint(roles_of(settings), routes_of(settings), pinning, now=time.time(), mutable=mutable)
+    return [
+        Problem(settings.place(*finding.path), settings.key(*finding.path), finding.message)
+        for finding in found
+        if finding.severity == severity
+    ]
 
 
 def issuers_of(settings: Settings) -> list[Issuer]:

@@ -47,7 +47,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the configuration; return 0 if it can be used and 2 if not."""
-    from proxy.assemble import problems
+    from proxy.assemble import problems, warnings
     from proxy.settings.load import load
     from proxy.settings.problem import SettingsError
 
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     if found:
         _print_problems(found, arguments.output)
         return 2
-    _print_summary(settings, arguments.config, arguments.output)
+    _print_summary(settings, warnings(settings), arguments.config, arguments.output)
     return 0
 
 
@@ -73,11 +73,14 @@ def _print_problems(found: Sequence["Problem"], output: str) -> None:
     print(_counted(len(found), "problem"), file=sys.stderr)
 
 
-def _print_summary(settings: "Settings", config: Path, output: str) -> None:
+def _print_summary(settings: "Settings", doubts: Sequence["Problem"], config: Path, output: str) -> None:
     counts = {section: len(getattr(settings, section)) for section in _COUNTED}
     if output == "json":
-        print(json.dumps({"ok": True, **counts}, indent=2))
+        listed = [{"place": item.place, "key": item.key, "message": item.message} for item in doubts]
+        print(json.dumps({"ok": True, **counts, "warnings": listed}, indent=2, ensure_ascii=False))
         return
+    for doubt in doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
     print(f"{config}: ok, {', '.join(_counted(counts[name], word) for name, word in _COUNTED.items())}")
 
 

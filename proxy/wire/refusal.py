@@ -227,7 +227,8 @@ def refusal(
     line = REFUSALS[reason]
     keep_alive = keep_alive and not line.ends_connection
     # The encoder escapes what is not ASCII and every control character, should a detail hold any.
-    body = b"%b,%b}" % (
+    # The line end is for the shell prompt of whoever pastes a curl line.
+    body = b"%b,%b}\n" % (
         _body_start(reason),
         json.dumps({"detail": detail or line.advice, "request_id": request_id}, separators=(",", ":"))[
             1:-1

@@ -35,6 +35,7 @@ def test_good_configuration_as_json(tmp_path: Path, capsys: pytest.CaptureFixtur
         "roles": 1,
         "upstreams": 1,
         "routes": 1,
+        "warnings": [],
     }
 
 
@@ -120,3 +121,16 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("--help")
     assert "rolegate check --config config/rolegate.yaml" in capsys.readouterr().out
+
+
+def test_what_loads_and_is_probably_not_meant_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unused = "roles:\n  spare:\n    bindings: [{issuer: gitlab, claims: {project_id: '9'}}]\n"
+    text = (CONFIG / "rolegate.yaml").read_text().replace("roles:\n", unused, 1)
+    path = write(tmp_path, text)
+    assert run("--config", str(path)) == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"warning: {path}:")
+    assert "roles.spare" in printed.err
+    assert ": ok, 1 issuer, 2 roles" in printed.out
