@@ -33,7 +33,6 @@ from proxy.live import Holder, Live, Passage
 from proxy.model.audit import identity_members
 from proxy.model.fingerprint import fingerprint
 from proxy.model.route import Route
-from proxy.model.upstream import Upstream
 from proxy.pipeline import Pipeline
 from proxy.record.interfaces import Sink
 from proxy.record.metrics import RequestMetrics
@@ -42,7 +41,7 @@ from proxy.record.sinks.file import FileSink
 from proxy.record.sinks.stdout import StdoutSink
 from proxy.record.state_metrics import StateMetrics
 from proxy.settings import schema
-from proxy.settings.convert import roles_of, routes_of
+from proxy.settings.convert import roles_of, routes_of, upstreams_of
 from proxy.settings.problem import Problem, SettingsError
 from proxy.settings.schema import Settings
 from proxy.tasks import TaskOwner
@@ -96,7 +95,9 @@ class Proxy:
     def prepare(self) -> Live:
         """Build what decides and return it; opens no port and no file, and `release` ends it."""
         settings = self.settings
-        self.pools = {name: self._pool(name, upstream) for name, upstream in settings.upstreams.items()}
+        self.pools = {
+            upstream.name: Pool(upstream, self._tasks, time.monotonic) for upstream in upstreams_of(settings)
+        }
         self.keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
         self.cache = TokenCache(settings.token_cache.max_entries)
         return self._live()
@@ -151,9 +152,6 @@ class Proxy:
             self.pools[route.upstream],
             self._metrics.route(route.name),
         )
-
-    def _pool(self, name: str, upstream: schema.Upstream) -> Pool:
-        return Pool(upstream_of(name, upstream), self._tasks, time.monotonic)
 
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry(auto_describe=False)
@@ -242,21 +240,6 @@ def issuer_of(alias: str, issuer: schema.Issuer) -> Issuer:
             cooldown_s=issuer.keys.cooldown,
             timeout_s=issuer.keys.timeout,
         ),
-    )
-
-
-def upstream_of(name: str, upstream: schema.Upstream) -> Upstream:
-    """Return one upstream as `forward` knows it."""
-    return Upstream(
-        name=name,
-        host=upstream.host,
-        port=upstream.port,
-        max_connections=upstream.max_connections,
-        max_waiting=upstream.max_waiting,
-        connect_timeout_s=upstream.timeouts.connect,
-        response_timeout_s=upstream.timeouts.response,
-        body_idle_timeout_s=upstream.timeouts.body_idle,
-        keep_alive_s=upstream.timeouts.keep_alive,
     )
 
 

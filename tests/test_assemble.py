@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from proxy.assemble import Proxy, audiences_on, limits_of, policy_version, problems, upstream_of
+from proxy.assemble import Proxy, audiences_on, limits_of, policy_version, problems
 from proxy.errors import ConfigurationError
-from proxy.settings.convert import routes_of
+from proxy.settings.convert import routes_of, upstreams_of
 from proxy.settings.load import load
 from proxy.settings.problem import SettingsError
 from proxy.settings.schema import Settings
@@ -46,7 +46,7 @@ def test_the_limits_of_an_upstream_arrive_where_they_hold(tmp_path: Path) -> Non
     times = {"connect": "1s", "response": "2s", "body_idle": "3s", "keep_alive": "4s"}
     given = {"url": URL, "max_connections": 5, "max_waiting": 6, "timeouts": times}
     settings = settings_of(tmp_path, upstreams={"api": given})
-    upstream = upstream_of("api", settings.upstreams["api"])
+    (upstream,) = upstreams_of(settings)
     assert (upstream.name, upstream.host, upstream.port) == ("api", "127.0.0.1", 9000)
     assert (upstream.max_connections, upstream.max_waiting) == (5, 6)
     assert (upstream.connect_timeout_s, upstream.response_timeout_s) == (1, 2)
