@@ -12,6 +12,8 @@ from typing import Self
 
 from tests.kit.ports import LOOPBACK, reset
 
+ACCEPT_TURNS = 5
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
@@ -79,6 +81,7 @@ class RecordingUpstream:
         self._script = script or answering(lambda request: OK)
         self._server: asyncio.Server | None = None
         self._handlers: set[asyncio.Task[None]] = set()
+        self._accepted: list[asyncio.StreamWriter] = []
 
     @property
     def url(self) -> str:
@@ -107,7 +110,7 @@ class RecordingUpstream:
 
     async def start(self) -> Self:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port, limit=2**20)
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port, limit=2**20)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -115,21 +118,28 @@ class RecordingUpstream:
         """Stop listening and drop every connection."""
         if self._server is None:
             return
+        # What the loop has accepted already reaches us a few of its turns later, or, once closed, never.
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
         self._server.close()
         handlers = list(self._handlers)
         for handler in handlers:
             handler.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
-        for connection in self.connections:
-            connection.reset()  # also where a script is done, but what it wrote was never read
+        for writer in self._accepted:
+            reset(writer)  # also where a script is done, but what it wrote was never read
         await self._server.wait_closed()
         await asyncio.sleep(0)  # a transport is closed in the loop's next turn
         self._server = None
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "the server runs a handler as a task"
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Not a coroutine: one that is cancelled before its first step would leave the connection open.
+        self._accepted.append(writer)
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._handlers.add(task)
+        task.add_done_callback(self._handlers.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = RecordedConnection(reader, writer)
         self.connections.append(connection)
         try:
@@ -138,7 +148,6 @@ class RecordingUpstream:
             # Either side may end a connection at any time; that is what many tests are about.
             writer.transport.abort()
         finally:
-            self._handlers.discard(task)
             writer.close()
 
     async def __aenter__(self) -> Self:

@@ -1,9 +1,16 @@
 """The raw client against the raw upstream: what one sends is what the other keeps."""
 
+import asyncio
+import contextlib
+import socket
+
 import pytest
 
+from tests.kit.ports import LOOPBACK
 from tests.kit.recorder import OK, RecordedConnection, RecordingUpstream, request_size
 from tests.kit.scripted import ScriptedClient, exchange, parse_head
+
+ON_BOTH_LOOPS = True
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: example.com\r\nX-oDD_Case: 1\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
@@ -81,3 +88,16 @@ def test_a_head_is_taken_apart_without_being_changed() -> None:
     status, reason, headers = parse_head(b"HTTP/1.1 404 Not Found\r\nA: 1\r\na:  2\r\n\r\n")
     assert (status, reason) == (404, "Not Found")
     assert headers == [("A", "1"), ("a", "2")]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_stop_ends_what_was_accepted_at_any_moment(turns: int) -> None:
+    upstream = await RecordingUpstream().start()
+    with socket.create_connection((LOOPBACK, upstream.port), timeout=1) as client:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await upstream.stop()
+        await asyncio.sleep(0)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    assert upstream.open_count == 0
