@@ -50,16 +50,37 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gauges": {"accept", "forward", "identify", "model", "record"},
     "assemble": {
         *("accept", "authorize", "control", "forward", "identify", "record", "settings"),
-        *("environment", "errors", "gauges", "live", "model", "pipeline", "tasks", "wire"),
+        *(
+            "environment",
+            "errors",
+            "gauges",
+            "live",
+            "model",
+            "pipeline",
+            "seat",
+            "succession",
+            "tasks",
+            "wire",
+        ),
     },
-    "serving": {"assemble", "errors"},
+    "seat": set(),
+    "notify": set(),
+    "open_files": {"settings"},
+    "succession": {"live", "model"},
+    "reloading": {"assemble", "errors", "notify", "record", "settings"},
+    "serving": {"assemble", "errors", "notify", "reloading", "settings", "tasks"},
+    # Several of the above, each in a process of its own.
+    "workers": {
+        *("assemble", "control", "diagnostics", "errors", "notify", "record", "reloading", "seat", "serving"),
+        *("settings", "tasks"),
+    },
     # A question put to the very parts that would decide it; and a token looked at without any key.
     "rehearsal": {"assemble", "authorize", "errors", "gate", "live", "model", "settings", "wire"},
     "inspection": {"errors", "identify", "model", "settings"},
     "demo": {"assemble", "errors", "model", "serving", "settings", "tasks", "wire"},
     "cli": {
         *("assemble", "authorize", "demo", "diagnostics", "identify", "serving", "settings"),
-        *("errors", "inspection", "model", "rehearsal"),
+        *("errors", "inspection", "model", "open_files", "rehearsal", "workers"),
     },
 }
 

@@ -36,6 +36,7 @@ from proxy.settings.syntax import (
     Text,
     TokenType,
     Word,
+    WorkerCount,
     WorkingFile,
 )
 
@@ -266,6 +267,11 @@ class Route(Section):
 class Settings(Section):
     """The whole configuration."""
 
+    workers: WorkerCount = setting(
+        1,
+        "Processes that share the data port, or `auto` for one on each core. Limits of connections hold for"
+        " all together, everything else for each; each has an audit file of its own: `audit.0.jsonl`.",
+    )
     listen: Listen = section(Listen, "The data port: where clients connect.")
     admin: Admin = section(Admin, "The admin port: metrics and health.")
     audit: Audit = Field(description="Where audit records go: exactly one of `file` and `stdout`.")

@@ -1,0 +1,214 @@
+"""Several workers under one supervisor, in processes of their own."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.trail import configuration, ids_of, ids_seen_by, load, statuses_of_next
+from tests.kit.local_proxy import get, until
+from tests.kit.ports import answers
+from tests.kit.recorder import OK, RecordedConnection, RecordingUpstream
+from tests.kit.rolegate import RunningProxy
+from tests.kit.scripted import ScriptedClient
+from tests.workers.crew import Crew, is_alive
+
+FOLDER = re.compile(r"--admin=(.*)/worker-\d+\.sock")
+
+
+@asynccontextmanager
+async def crew_before(
+    upstream: RecordingUpstream, folder: Path, *, workers: int = 2, **changes: object
+) -> AsyncIterator[Crew]:
+    async with Crew(configuration(upstream.url, folder, **changes), workers=workers) as crew:
+        yield crew
+
+
+def runtime_folder(pid: int) -> Path:
+    found = FOLDER.search(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
+    assert found is not None
+    return Path(found[1])
+
+
+async def wait_for_exit(crew: Crew, timeout_s: float = 20.0) -> int:
+    return await asyncio.to_thread(crew._popen.wait, timeout_s)
+
+
+async def test_all_workers_serve_and_end_together(tmp_path: Path) -> None:
+    async with RecordingUpstream() as upstream:
+        async with crew_before(upstream, tmp_path) as crew:
+            for _ in range(20):
+                async with ScriptedClient(crew.port) as client:
+                    assert (await client.request(get())).status == 200
+            pids = crew.pids()
+            assert set(pids) == {0, 1}
+            folder = runtime_folder(pids[0])
+            assert folder.stat().st_mode & 0o777 == 0o700
+            assert await asyncio.to_thread(crew.terminate) == 0
+            assert not any(map(is_alive, pids.values()))
+            assert not folder.exists()
+            nodes = {str(record["node"]).rpartition("/")[2] for record in crew.all_records()}
+            assert nodes == {"0", "1"}
+            assert len(crew.all_records()) == 40
+        await until(lambda: upstream.open_count == 0, what="the end of upstream connections")
+
+
+async def test_a_killed_worker_comes_back_and_goes_on_with_its_chain(tmp_path: Path) -> None:
+    """Others serve on meanwhile; no request was forwarded of which there is no record."""
+    async with RecordingUpstream() as upstream, crew_before(upstream, tmp_path) as crew:
+        async with load(crew) as responses:
+            await statuses_of_next(responses, 50)
+            for number in (0, 1, 0):
+                pid = crew.pids()[number]
+                before = len(crew.chain(number))
+                os.kill(pid, signal.SIGKILL)
+                assert set(await statuses_of_next(responses, 30)) == {200}
+                await until(
+                    lambda number=number, pid=pid: crew.pids()[number] != pid,  # type: ignore[misc] # bound now
+                    what="the successor",
+                    timeout_s=20.0,
+                )
+                assert is_alive(crew.pids()[number])
+                assert before > 0
+            # New connections reach the successor too.
+            for _ in range(20):
+                async with ScriptedClient(crew.port) as client:
+                    assert (await client.request(get())).status == 200
+        assert await asyncio.to_thread(crew.terminate) == 0
+        decided = ids_of(crew.all_records(), "decision")
+        assert len(decided) == len(set(decided))
+        assert ids_seen_by(upstream) <= set(decided)
+        assert "ended (signal 9); starting it again in 0.1 s" in crew.log_text()
+
+
+async def test_a_worker_that_is_told_to_end_finishes_its_requests_and_is_replaced(tmp_path: Path) -> None:
+    async with RecordingUpstream() as upstream, crew_before(upstream, tmp_path) as crew:
+        pid = crew.pids()[1]
+        os.kill(pid, signal.SIGTERM)
+        await until(lambda: crew.pids()[1] != pid, what="the successor", timeout_s=20.0)
+        assert "worker 1 ended (exit code 0)" in crew.log_text()
+        assert await asyncio.to_thread(crew.terminate) == 0
+
+
+async def test_a_stop_under_load_finishes_every_request(tmp_path: Path) -> None:
+    async with RecordingUpstream() as upstream, crew_before(upstream, tmp_path) as crew:
+        async with load(crew) as responses:
+            await statuses_of_next(responses, 100)
+            crew.send_signal(signal.SIGTERM)
+            assert await wait_for_exit(crew) == 0
+        assert {response.status for response in responses} == {200}
+        records = crew.all_records()
+        assert set(ids_of(records, "decision")) == set(ids_of(records, "outcome")) == ids_seen_by(upstream)
+        assert {record["reason"] for record in records if record["kind"] == "outcome"} == {"completed"}
+        assert not any(map(is_alive, crew.pids().values()))
+
+
+async def test_what_does_not_end_in_time_is_reset_and_the_exit_code_is_0(tmp_path: Path) -> None:
+    async def never(connection: RecordedConnection) -> None:
+        await connection.request()
+        await asyncio.sleep(60)
+
+    changes = {"listen": {"timeouts": {"shutdown": "300ms"}}}
+    async with RecordingUpstream(never) as upstream, crew_before(upstream, tmp_path, **changes) as crew:
+        async with ScriptedClient(crew.port) as client:
+            await client.send(get())
+            await until(lambda: len(upstream.requests) == 1, what="the request")
+            crew.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionResetError):
+                await client.reader.read()
+        assert await wait_for_exit(crew) == 0
+
+
+async def test_a_worker_that_is_stuck_at_the_end_is_killed(tmp_path: Path) -> None:
+    changes = {"listen": {"timeouts": {"shutdown": "100ms"}}}
+    async with RecordingUpstream() as upstream, crew_before(upstream, tmp_path, **changes) as crew:
+        pid = crew.pids()[0]
+        os.kill(pid, signal.SIGSTOP)
+        crew.send_signal(signal.SIGTERM)
+        assert await wait_for_exit(crew) == 0
+        assert not is_alive(pid)
+        assert f"worker 0 (pid {pid}) did not stop in time; killing it" in crew.log_text()
+
+
+async def test_workers_end_in_order_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    """What is in flight is finished, the port is free, and nothing is left in the temporary folder."""
+    opened = asyncio.Event()
+
+    async def slowly(connection: RecordedConnection) -> None:
+        while await connection.request() is not None:
+            await opened.wait()
+            await connection.write(OK)
+
+    async with RecordingUpstream(slowly) as upstream, crew_before(upstream, tmp_path) as crew:
+        pids = crew.pids()
+        folder = runtime_folder(pids[0])
+        async with ScriptedClient(crew.port) as client:
+            await client.send(get())
+            await until(lambda: len(upstream.requests) == 1, what="the request")
+            crew.kill()
+            await until(lambda: not answers(crew.port), what="the end of listening")
+            opened.set()
+            assert (await client.read_response()).status == 200
+        await until(lambda: not any(map(is_alive, pids.values())), what="the end of the workers")
+        assert not folder.exists()
+        assert crew.log_text().count("the supervisor is gone; stopping") == 2
+
+
+async def test_a_terminal_s_interrupt_ends_all_in_order(tmp_path: Path) -> None:
+    async with RecordingUpstream() as upstream, crew_before(upstream, tmp_path) as crew:
+        crew.send_signal(signal.SIGINT)
+        assert await wait_for_exit(crew) == 0
+        assert "Traceback" not in crew.log_text()
+
+
+@pytest.mark.parametrize("taken", ["listen", "admin"])
+async def test_a_taken_port_is_exit_code_2(tmp_path: Path, taken: str) -> None:
+    """A second instance would otherwise share the port of the first, which asked for the same option."""
+    async with RecordingUpstream() as upstream, crew_before(upstream, tmp_path) as crew:
+        port = crew.port if taken == "listen" else crew.admin_port
+        other = Crew({**configuration(upstream.url, tmp_path), taken: {"address": f"127.0.0.1:{port}"}})
+        with pytest.raises(RuntimeError, match="ended with code 2") as caught:
+            await asyncio.to_thread(other.start)
+        assert "cannot listen: " in str(caught.value)
+        assert crew.is_running
+
+
+async def test_a_worker_that_cannot_start_is_exit_code_2(tmp_path: Path) -> None:
+    config = configuration("http://127.0.0.1:9", tmp_path)
+    (tmp_path / "jwks.json").write_text("{}")
+    with pytest.raises(RuntimeError, match="ended with code 2") as caught:
+        await asyncio.to_thread(Crew(config).start)
+    assert "`jwks_file` of issuer `idp`" in str(caught.value)
+
+
+async def test_the_system_may_choose_the_port(tmp_path: Path) -> None:
+    async with RecordingUpstream() as upstream:
+        config = configuration(upstream.url, tmp_path, listen={"address": "127.0.0.1:0"})
+        async with Crew(config) as crew:
+            found = re.search(r"listening on 127\.0\.0\.1:(\d+) with 2 workers", crew.log_text())
+            assert found is not None
+            async with ScriptedClient(int(found[1])) as client:
+                assert (await client.request(get())).status == 200
+
+
+async def test_one_worker_is_what_it_always_was(tmp_path: Path) -> None:
+    """Its audit file keeps its plain name, and there is no second process."""
+    async with RecordingUpstream() as upstream:
+        async with RunningProxy({"workers": 1, **configuration(upstream.url, tmp_path)}) as proxy:
+            async with ScriptedClient(proxy.port) as client:
+                assert (await client.request(get())).status == 200
+            children = Path(f"/proc/{proxy.pid}/task/{proxy.pid}/children").read_text()
+            assert children == ""
+            assert [record["kind"] for record in proxy.audit_records()] == ["decision", "outcome"]
+
+
+async def test_diagnostics_name_the_worker_that_writes_them(tmp_path: Path) -> None:
+    async with RecordingUpstream() as upstream, crew_before(upstream, tmp_path) as crew:
+        await asyncio.to_thread(crew.terminate)
+        for number in (0, 1):
+            assert f"worker {number}: stopped; 0 connections had to be reset" in crew.log_text()
