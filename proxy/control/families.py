@@ -41,7 +41,10 @@ def encode(metrics: Iterable[Metric], missing: list[str]) -> bytes:
 
 def decode(data: bytes) -> Report:
     """Return the report that `encode` made, or raise ValueError."""
-    return msgspec.msgpack.decode(data, type=Report)
+    try:
+        return msgspec.msgpack.decode(data, type=Report)
+    except msgspec.DecodeError as error:
+        raise ValueError("what came is no report") from error
 
 
 def family_of(metric: Metric) -> Family:

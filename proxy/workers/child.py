@@ -45,9 +45,9 @@ class Duty:
                 await self._serve(_settings(message))
             elif message.order is Order.STAGE:
                 self._staged = self._running().stage(_settings(message))
-            elif message.order is Order.COMMIT and self._staged is not None:
-                self._running().commit(self._staged)
-            if message.order in (Order.COMMIT, Order.DISCARD):
+            elif message.order is Order.COMMIT:
+                self._commit()
+            elif message.order is Order.DISCARD:
                 self._staged = None
         except ConfigurationError as error:
             return Answer(ok=False, detail=str(error))
@@ -71,6 +71,12 @@ class Duty:
         await proxy.start()
         self.proxy = proxy
         settle_memory()
+
+    def _commit(self) -> None:
+        staged, self._staged = self._staged, None
+        if staged is None:
+            raise ConfigurationError("nothing was staged")
+        self._running().commit(staged)
 
     def _running(self) -> Proxy:
         if self.proxy is None:
@@ -111,6 +117,7 @@ async def _work(duty: Duty, end: socket.socket, folder: Path) -> None:
             break
     await tasks.close()
     await duty.end()
+    channel.close()
     if is_orphan:
         _remove_if_empty(folder)
 

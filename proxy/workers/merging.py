@@ -8,6 +8,7 @@ one that is not is named below. What is not named at all gets the label `worker`
 more than needed.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 
 from proxy.control.families import Family, Report, Sample
@@ -21,6 +22,8 @@ SUMMED = frozenset(
         "rolegate_token_cache_entries",
         "rolegate_upstream_connections",
         "rolegate_upstream_waiting_requests",
+        # Only the supervisor knows these; it has a row for each worker already.
+        "rolegate_worker_up",
     }
 )
 
@@ -85,7 +88,7 @@ def merge(reports: Mapping[str, Report]) -> list[Family]:
 def join_of(family: Family) -> Join | None:
     """Return how numbers of two workers become one, or None where each keeps its own."""
     if _is_added(family) or family.name in SUMMED:
-        return float.__add__
+        return operator.add
     if family.name in LOWEST:
         return min
     if family.name in HIGHEST or family.name in SAME:

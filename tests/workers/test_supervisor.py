@@ -10,22 +10,29 @@ from pathlib import Path
 
 import pytest
 
+from proxy.errors import ConfigurationError
+from proxy.workers.channel import Answer, Message, Order
+from proxy.workers.supervisor import Supervisor
+from proxy.workers.worker import Worker
 from tests.journeys.trail import configuration, ids_of, ids_seen_by, load, statuses_of_next
 from tests.kit.local_proxy import get, until
 from tests.kit.ports import answers
 from tests.kit.recorder import OK, RecordedConnection, RecordingUpstream
 from tests.kit.rolegate import RunningProxy
 from tests.kit.scripted import ScriptedClient
+from tests.test_assemble import settings_of
 from tests.workers.crew import Crew, is_alive
 
+OTHER_ROLES = {"caller": {"bindings": [{"issuer": "idp", "claims": {"team": "b"}}]}}
 FOLDER = re.compile(r"--admin=(.*)/worker-\d+\.sock")
 
 
 @asynccontextmanager
 async def crew_before(
-    upstream: RecordingUpstream, folder: Path, *, workers: int = 2, **changes: object
+    upstream: RecordingUpstream, folder: Path, *, shutdown: str = "30s"
 ) -> AsyncIterator[Crew]:
-    async with Crew(configuration(upstream.url, folder, **changes), workers=workers) as crew:
+    config = configuration(upstream.url, folder, listen={"timeouts": {"shutdown": shutdown}})
+    async with Crew(config) as crew:
         yield crew
 
 
@@ -33,6 +40,10 @@ def runtime_folder(pid: int) -> Path:
     found = FOLDER.search(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
     assert found is not None
     return Path(found[1])
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 async def wait_for_exit(crew: Crew, timeout_s: float = 20.0) -> int:
@@ -113,8 +124,10 @@ async def test_what_does_not_end_in_time_is_reset_and_the_exit_code_is_0(tmp_pat
         await connection.request()
         await asyncio.sleep(60)
 
-    changes = {"listen": {"timeouts": {"shutdown": "300ms"}}}
-    async with RecordingUpstream(never) as upstream, crew_before(upstream, tmp_path, **changes) as crew:
+    async with (
+        RecordingUpstream(never) as upstream,
+        crew_before(upstream, tmp_path, shutdown="300ms") as crew,
+    ):
         async with ScriptedClient(crew.port) as client:
             await client.send(get())
             await until(lambda: len(upstream.requests) == 1, what="the request")
@@ -125,8 +138,7 @@ async def test_what_does_not_end_in_time_is_reset_and_the_exit_code_is_0(tmp_pat
 
 
 async def test_a_worker_that_is_stuck_at_the_end_is_killed(tmp_path: Path) -> None:
-    changes = {"listen": {"timeouts": {"shutdown": "100ms"}}}
-    async with RecordingUpstream() as upstream, crew_before(upstream, tmp_path, **changes) as crew:
+    async with RecordingUpstream() as upstream, crew_before(upstream, tmp_path, shutdown="100ms") as crew:
         pid = crew.pids()[0]
         os.kill(pid, signal.SIGSTOP)
         crew.send_signal(signal.SIGTERM)
@@ -198,13 +210,14 @@ async def test_the_system_may_choose_the_port(tmp_path: Path) -> None:
 
 async def test_one_worker_is_what_it_always_was(tmp_path: Path) -> None:
     """Its audit file keeps its plain name, and there is no second process."""
-    async with RecordingUpstream() as upstream:
-        async with RunningProxy({"workers": 1, **configuration(upstream.url, tmp_path)}) as proxy:
-            async with ScriptedClient(proxy.port) as client:
-                assert (await client.request(get())).status == 200
-            children = Path(f"/proc/{proxy.pid}/task/{proxy.pid}/children").read_text()
-            assert children == ""
-            assert [record["kind"] for record in proxy.audit_records()] == ["decision", "outcome"]
+    async with (
+        RecordingUpstream() as upstream,
+        RunningProxy({"workers": 1, **configuration(upstream.url, tmp_path)}) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        assert (await client.request(get())).status == 200
+        assert children_of(proxy.pid) == []
+        assert [record["kind"] for record in proxy.audit_records()] == ["decision", "outcome"]
 
 
 async def test_diagnostics_name_the_worker_that_writes_them(tmp_path: Path) -> None:
@@ -212,3 +225,94 @@ async def test_diagnostics_name_the_worker_that_writes_them(tmp_path: Path) -> N
         await asyncio.to_thread(crew.terminate)
         for number in (0, 1):
             assert f"worker {number}: stopped; 0 connections had to be reset" in crew.log_text()
+
+
+# Reloads that one worker cannot follow
+
+
+@asynccontextmanager
+async def supervised(folder: Path) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(settings_of(folder), 2, "text")
+    await supervisor.start()
+    try:
+        yield supervisor
+    finally:
+        await supervisor.stop()
+
+
+async def versions(supervisor: Supervisor) -> list[str]:
+    """Return the version of the policy that each worker has in force."""
+    reports = [await worker.report(10.0) for worker in supervisor.workers.values()]
+    return [
+        sample.labels["version"]
+        for report in reports
+        if report is not None
+        for family in report.families
+        if family.name == "rolegate_policy_info"
+        for sample in family.samples
+    ]
+
+
+async def test_if_one_worker_cannot_prepare_none_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.workers.supervisor.STAGE_S", 0.5)
+    async with supervised(tmp_path) as supervisor:
+        before = await versions(supervisor)
+        other = settings_of(tmp_path, roles=OTHER_ROLES)
+        stuck = supervisor.workers[1].pid
+        os.kill(stuck, signal.SIGSTOP)
+        with pytest.raises(ConfigurationError, match=r"worker 1 did not answer within 0.5 s"):
+            await supervisor.apply(other)
+        os.kill(stuck, signal.SIGCONT)
+        monkeypatch.setattr("proxy.workers.supervisor.STAGE_S", 20.0)
+        assert await versions(supervisor) == before
+        await supervisor.apply(other)
+        after = await versions(supervisor)
+        assert len(after) == 2
+        assert set(after).isdisjoint(before)
+        assert supervisor.workers[1].pid == stuck
+
+
+async def test_a_worker_that_dies_while_it_prepares_stops_the_reload(tmp_path: Path) -> None:
+    async with supervised(tmp_path) as supervisor:
+        before = await versions(supervisor)
+        os.kill(supervisor.workers[0].pid, signal.SIGSTOP)
+        applying = asyncio.gather(supervisor.apply(settings_of(tmp_path, roles=OTHER_ROLES)))
+        await asyncio.sleep(0.05)
+        os.kill(supervisor.workers[0].pid, signal.SIGKILL)
+        with pytest.raises(ConfigurationError, match="worker 0 ended"):
+            await applying
+        await until(lambda: all_serve(supervisor), what="the successor", timeout_s=20.0)
+        assert await versions(supervisor) == before
+
+
+async def test_a_worker_that_does_not_follow_is_replaced_by_one_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the moment on at which the first follows, nobody serves by the old configuration for long."""
+    monkeypatch.setattr("proxy.workers.supervisor.COMMIT_S", 0.5)
+    tell = Worker.tell
+
+    def stopping(worker: Worker, message: Message) -> "asyncio.Future[Answer]":
+        if message.order is Order.COMMIT and worker.number == 1:
+            os.kill(worker.pid, signal.SIGSTOP)
+        return tell(worker, message)
+
+    async with supervised(tmp_path) as supervisor:
+        before = await versions(supervisor)
+        stuck = supervisor.workers[1].pid
+        monkeypatch.setattr(Worker, "tell", stopping)
+        await supervisor.apply(settings_of(tmp_path, roles=OTHER_ROLES))
+        await until(
+            lambda: all_serve(supervisor) and supervisor.workers[1].pid != stuck,
+            what="the successor",
+            timeout_s=20.0,
+        )
+        after = await versions(supervisor)
+        assert len(after) == 2
+        assert set(after).isdisjoint(before)
+
+
+def all_serve(supervisor: Supervisor) -> bool:
+    return len(supervisor.workers) == 2 and all(w.is_serving for w in supervisor.workers.values())
