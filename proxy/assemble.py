@@ -126,7 +126,11 @@ class Proxy:
         return staged.live
 
     def stage(self, settings: Settings) -> Staged:
-        """Build what would come into force with `settings`, or raise ConfigurationError."""
+        """
+        Build what would come into force with `settings`, or raise ConfigurationError.
+
+        May run on a thread, since it takes a while for thousands of routes; `commit` takes none.
+        """
         pools = succeed(self.pools, upstreams_of(settings), lambda it: Pool(it, self._tasks, time.monotonic))
         keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
         # Never the entries of another configuration: their roles are those of its bindings.
@@ -143,12 +147,13 @@ class Proxy:
         self._retired.add(replaced, self.environment.holder.current)
         self._take(staged)
         self.environment.holder.swap(staged.live)
+        self._metrics.keep(route.name for route in staged.settings.routes)
         self.listener.limits = limits_of(staged.settings.listen)
         self.keys.start()
 
-    def reload(self, settings: Settings) -> None:
+    async def reload(self, settings: Settings) -> None:
         """Put `settings` in force, or raise ConfigurationError and change nothing."""
-        self.commit(self.stage(settings))
+        self.commit(await asyncio.to_thread(self.stage, settings))
 
     def _take(self, staged: Staged) -> None:
         self.settings, self.pools, self.keys = staged.settings, staged.pools, staged.keys

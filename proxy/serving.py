@@ -49,7 +49,7 @@ async def _serve(proxy: Proxy, config: Path) -> None:
     tasks = TaskOwner()
 
     async def apply(settings: Settings) -> None:
-        proxy.reload(settings)
+        await proxy.reload(settings)
 
     reloading = Reloading(config, proxy.settings, apply, proxy.reloads)
     loop.add_signal_handler(signal.SIGHUP, reloading.ask)

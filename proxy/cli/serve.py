@@ -43,7 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
     from proxy.errors import ConfigurationError
     from proxy.serving import run_until_stopped
     from proxy.settings.load import load
-    from proxy.workers.serving import supervise_until_stopped
     from proxy.workers.share import share_of, worker_count
 
     try:
@@ -57,5 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     one = settings if count == 1 else share_of(settings, 0, count, port=0, node="")
     open_files.warn_if_short(one, open_files.raise_limit())
     if count > 1:
+        from proxy.workers.serving import supervise_until_stopped
+
         return supervise_until_stopped(settings, count, arguments.config, arguments.log)
     return run_until_stopped(proxy, arguments.config)

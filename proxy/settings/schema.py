@@ -295,6 +295,12 @@ class Settings(Section):
         """Return `file:line:column` of the key at `path`, or of the nearest one above that is written."""
         return str(self._places.place(path))
 
+    def without_places(self) -> "Settings":
+        """Return the same settings for somebody who reports no problems: a small part of the size."""
+        bare = self.model_copy()
+        bare._places = Places()  # noqa: SLF001 - our own class
+        return bare
+
     def key(self, *path: str | int) -> str:
         """Return `path` as messages name it: `routes.deployments.allow[0]`."""
         return self._places.key(path)

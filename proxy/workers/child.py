@@ -44,7 +44,7 @@ class Duty:
             if message.order is Order.SERVE:
                 await self._serve(_settings(message))
             elif message.order is Order.STAGE:
-                self._staged = self._running().stage(_settings(message))
+                self._staged = await asyncio.to_thread(self._running().stage, _settings(message))
             elif message.order is Order.COMMIT:
                 self._commit()
             elif message.order is Order.DISCARD:

@@ -10,20 +10,36 @@ import os
 from pathlib import Path
 
 from proxy.settings.schema import Settings, Upstream
+from proxy.settings.syntax import MOST_WORKERS
 
 
 def worker_count(settings: Settings) -> int:
     """Return how many workers are asked for; `auto` is one for each core that this process may use."""
-    return len(os.sched_getaffinity(0)) if settings.workers == "auto" else settings.workers
+    return usable_cores() if settings.workers == "auto" else settings.workers
+
+
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return how many cores we may keep busy: those we may run on, within the quota of our group."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        # A container with two processors' worth of time on a machine of 64 sees all the 64.
+        allowed, period = (int(number) for number in quota.read_text().split())
+    except (OSError, ValueError):
+        return min(cores, MOST_WORKERS)  # `max`: no quota
+    return max(1, min(cores, allowed // period, MOST_WORKERS))
 
 
 def share_of(settings: Settings, number: int, count: int, *, port: int, node: str) -> Settings:
-    """Return the settings of worker `number` of `count`, who share `port` on the host called `node`."""
+    """
+    Return the settings of worker `number` of `count`, who share `port` on the host called `node`.
+
+    The supervisor has checked them, so they go without their places in files.
+    """
     address = settings.listen.address._replace(port=port)
     audit = {"file": numbered(settings.audit.file, number), "node": f"{node}/{number}"}
     listen = {"address": address, "max_connections": part(settings.listen.max_connections, count)}
     upstreams = {name: _upstream(upstream, count) for name, upstream in settings.upstreams.items()}
-    return settings.model_copy(
+    return settings.without_places().model_copy(
         update={
             "listen": settings.listen.model_copy(update=listen),
             "audit": settings.audit.model_copy(update=audit),

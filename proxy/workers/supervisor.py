@@ -129,19 +129,29 @@ class Supervisor:
         """Have one worker of this number running until the end; `first` gets the failure of its start."""
         backoff = Backoff()
         while not self._stopping.is_set():
+            began_at = time.monotonic()
+            cause = await self._live(number, first)
+            if not self._stopping.is_set():
+                wait_s = backoff.after(time.monotonic() - began_at)
+                log.error("worker %d ended (%s); starting it again in %g s", number, cause, wait_s)
+                await self._rest(wait_s)
+                self.restarts[number] += 1
+
+    async def _live(self, number: int, first: "asyncio.Future[str]") -> str:
+        """Have a worker live its life, and return why it ended."""
+        try:
             worker = await Worker.start(
                 number, Path(self._folder.name), self._log_style, self._descriptors, self._tasks
             )
-            failure = await self._serve(worker)
-            if not first.done():
-                first.set_result(failure)
-            code = await worker.ended()
-            self._ended(worker)
-            if not self._stopping.is_set():
-                wait_s = backoff.after(worker.lived_s)
-                log.error("worker %d ended (%s); starting it again in %g s", number, _cause(code), wait_s)
-                await self._rest(wait_s)
-                self.restarts[number] += 1
+        except OSError as error:
+            # No memory, no process ids: either may be there a moment later.
+            cause = f"cannot start a process: {error.strerror}"
+            _tell(first, cause)
+            return cause
+        _tell(first, await self._serve(worker))
+        code = await worker.ended()
+        self._ended(worker)
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but not past the beginning of the end."""
@@ -232,5 +242,6 @@ class Supervisor:
         return f"<Supervisor [{len(self.workers)} of {self.count} workers]>"
 
 
-def _cause(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
+def _tell(first: "asyncio.Future[str]", failure: str) -> None:
+    if not first.done():
+        first.set_result(failure)

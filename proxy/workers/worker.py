@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import sys
-import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ class WorkerError(Exception):
 class Worker:
     """One process. Orders are answered in their order, so that each answer finds its question."""
 
-    __slots__ = ("_asked", "_channel", "_process", "_started_at", "admin_path", "is_serving", "number")
+    __slots__ = ("_asked", "_channel", "_process", "admin_path", "is_serving", "number")
 
     def __init__(
         self, number: int, process: asyncio.subprocess.Process, channel: Channel, admin_path: Path
@@ -35,7 +34,6 @@ class Worker:
         self._process = process
         self._channel = channel
         self._asked: deque[asyncio.Future[Answer]] = deque()
-        self._started_at = time.monotonic()
 
     @classmethod
     async def start(
@@ -62,11 +60,6 @@ class Worker:
     def pid(self) -> int:
         """The id of its process."""
         return self._process.pid
-
-    @property
-    def lived_s(self) -> float:
-        """How long ago it was started."""
-        return time.monotonic() - self._started_at
 
     def tell(self, message: Message) -> "asyncio.Future[Answer]":
         """Send an order; its answer comes later, or is cancelled with the end of the worker."""

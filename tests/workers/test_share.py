@@ -8,7 +8,7 @@ import pytest
 
 from proxy.assemble import policy_version
 from proxy.settings.load import load
-from proxy.workers.share import numbered, part, share_of, worker_count
+from proxy.workers.share import numbered, part, share_of, usable_cores, worker_count
 from tests.settings.files import write
 from tests.settings.test_load import FULL
 from tests.test_assemble import settings_of
@@ -42,7 +42,9 @@ def test_limits_of_connections_hold_for_all_together(tmp_path: Path) -> None:
     assert share.token_cache.max_entries == 50
     assert (share.audit.node, share.audit.file) == ("web/1", tmp_path / "audit.1.jsonl")
     assert policy_version(share) == policy_version(settings)
-    assert share.place("listen", "address") == settings.place("listen", "address")
+    # Checked already, and sent to each worker on each reload: without the text of the files.
+    assert share.place("listen", "address") == "configuration:1:1"
+    assert len(pickle.dumps(share)) < len(pickle.dumps(settings)) / 2
     assert settings.listen.max_connections == 500
 
 
@@ -57,4 +59,22 @@ def test_every_setting_survives_the_way_to_a_worker(tmp_path: Path) -> None:
 def test_auto_is_one_for_each_core_that_may_be_used(tmp_path: Path) -> None:
     assert worker_count(settings_of(tmp_path)) == 1
     assert worker_count(settings_of(tmp_path, workers=3)) == 3
-    assert worker_count(settings_of(tmp_path, workers="auto")) == len(os.sched_getaffinity(0))
+    assert worker_count(settings_of(tmp_path, workers="auto")) == usable_cores()
+
+
+@pytest.mark.parametrize(
+    ("quota", "most"),
+    [
+        ("max 100000\n", None),
+        ("100000 100000\n", 1),
+        ("150000 100000\n", 1),
+        ("50000 100000\n", 1),
+        ("99999999 100000\n", None),
+        ("", None),
+    ],
+)
+def test_a_container_has_no_more_cores_than_its_quota(tmp_path: Path, quota: str, most: int | None) -> None:
+    file = tmp_path / "cpu.max"
+    file.write_text(quota)
+    assert usable_cores(file) == (most or len(os.sched_getaffinity(0)))
+    assert usable_cores(tmp_path / "nowhere") == len(os.sched_getaffinity(0))

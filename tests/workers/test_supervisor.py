@@ -217,7 +217,7 @@ async def test_one_worker_is_what_it_always_was(tmp_path: Path) -> None:
     ):
         assert (await client.request(get())).status == 200
         assert children_of(proxy.pid) == []
-        assert [record["kind"] for record in proxy.audit_records()] == ["decision", "outcome"]
+        await until(lambda: len(proxy.audit_records()) == 2, what="both records")
 
 
 async def test_diagnostics_name_the_worker_that_writes_them(tmp_path: Path) -> None:
@@ -316,3 +316,19 @@ async def test_a_worker_that_does_not_follow_is_replaced_by_one_that_does(
 
 def all_serve(supervisor: Supervisor) -> bool:
     return len(supervisor.workers) == 2 and all(w.is_serving for w in supervisor.workers.values())
+
+
+async def test_a_process_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(*_: object) -> Worker:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    async with supervised(tmp_path) as supervisor:
+        pid = supervisor.workers[0].pid
+        with monkeypatch.context() as patch:
+            patch.setattr(Worker, "start", refuse)
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda: caplog.text.count("cannot start a process") == 2, what="two attempts")
+        await until(lambda: all_serve(supervisor), what="the successor", timeout_s=20.0)
+        assert supervisor.workers[0].pid != pid
