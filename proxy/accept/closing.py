@@ -7,7 +7,7 @@ import struct
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-def reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.WriteTransport) -> None:
     """Close with a TCP reset: what was sent cannot pass for complete, and what was not is dropped."""
     sock = transport.get_extra_info("socket")
     try:
