@@ -2,7 +2,8 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import uuid4
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
@@ -32,6 +33,11 @@ class Credentials:
     unauthorized: str
     public_key_pem: str
     jwks: str
+    key: RSAPrivateKey = field(repr=False)
+
+    def cold(self, count: int) -> list[str]:
+        """Return `count` good tokens, each of a job of its own, so that no cache knows it."""
+        return [sign(self.key, jti=str(uuid4()), job_id=str(10_000_000 + n)) for n in range(count)]
 
 
 def make_credentials() -> Credentials:
@@ -43,6 +49,7 @@ def make_credentials() -> Credentials:
         unauthorized=sign(key, project_id="4242"),
         public_key_pem=_pem(key),
         jwks=json.dumps({"keys": [_jwk(key)]}),
+        key=key,
     )
 
 
