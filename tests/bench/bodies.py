@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.bench.credentials import Credentials
 from tests.bench.load import BenchmarkError
 from tests.bench.rolegate import Rolegate
+from tests.bench.usage import resident_bytes
 from tests.kit.nginx import Nginx
 from tests.kit.ports import LOOPBACK
 from tests.kit.processes import Process
@@ -21,6 +22,7 @@ TIMEOUT_S = 60.0
 class Passed:
     """How a body went through; `growth_bytes` is the peak of resident memory over what it was before."""
 
+    size: int
     mebibytes_per_s: float
     growth_bytes: int
 
@@ -46,12 +48,14 @@ def pass_bodies(upstream: Nginx, credentials: Credentials, *, size: int) -> dict
 
 def timed(proxy: Process, size: int, transfer: Callable[[], None]) -> Passed:
     """Run `transfer` and return what it cost."""
-    before = proxy.resident_bytes()
+    before = resident_bytes(proxy.pid)
     Path(f"/proc/{proxy.pid}/clear_refs").write_text("5")  # the peak (VmHWM) is counted from now on
     start = time.monotonic()
     transfer()
     elapsed = time.monotonic() - start
-    return Passed(mebibytes_per_s=size / 2**20 / elapsed, growth_bytes=peak_bytes(proxy.pid) - before)
+    return Passed(
+        size=size, mebibytes_per_s=size / 2**20 / elapsed, growth_bytes=peak_bytes(proxy.pid) - before
+    )
 
 
 def peak_bytes(pid: int) -> int:

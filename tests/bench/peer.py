@@ -2,7 +2,8 @@
 What every contestant shares: its core, and what it has to decide.
 
 Allowed is who shows a token of `ISSUER` for `AUDIENCE` whose `project_id` is `PROJECT` on a protected ref.
-Nobody writes an access log; rolegate keeps its audit file and its metrics, as it always does.
+rolegate keeps its audit file and its metrics, as it always does; of the others, only those write a log
+that are called so.
 """
 
 from tests.bench.credentials import Credentials
@@ -18,6 +19,8 @@ class Peer(Process):
     """A proxy of somebody else's in front of the upstream."""
 
     core = PROXY_CORE
+    checks = True
+    """Whether it decides at all."""
 
     def __init__(self, upstream_port: int, credentials: Credentials) -> None:
         super().__init__()
