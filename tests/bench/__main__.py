@@ -126,7 +126,6 @@ def exchange(
             credentials=credentials,
             seconds=arguments.seconds,
             cold_tokens=ColdTokens(folder, credentials, 1_000 if arguments.quick else 5_000),
-            rates={},
         )
         results.measured, remarks = run(scenarios, contestants, now, arguments.rounds, say)
         results.remarks += remarks
@@ -145,7 +144,7 @@ def conditions(arguments: argparse.Namespace, credentials: Credentials) -> str:
     return (
         f"RS256 token of {len(credentials.good):,} bytes, {len(API_BODY)} bytes of JSON where nothing else is"
         f" said, keep-alive, {CONNECTIONS} connections; median of {arguments.rounds} interleaved rounds of"
-        f" {arguments.seconds} s; each proxy with one worker on one core, load and upstream on the other."
+        f" {arguments.seconds} s; each proxy with one worker on one core, load and upstream elsewhere."
     )
 
 

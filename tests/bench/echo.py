@@ -16,11 +16,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
 from tests.bench.load import BenchmarkError
-from tests.bench.peer import LOAD_CORE
+from tests.bench.peer import UPSTREAM_CORE
 from tests.kit.ports import LOOPBACK, answers, free_port
 from tests.kit.processes import Process
 
@@ -60,7 +61,7 @@ class Echo(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # a stream transport, by the way it was made
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
@@ -104,7 +105,7 @@ class Caller(asyncio.Protocol):
         self.delays_s: list[float] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # a stream transport, by the way it was made
+        own = self._transport = cast("asyncio.Transport", transport)
         lines = (
             f"GET {PATH} HTTP/1.1",
             "Host: localhost",
@@ -114,7 +115,7 @@ class Caller(asyncio.Protocol):
             "Sec-WebSocket-Version: 13",
             f"Sec-WebSocket-Key: {KEY}",
         )
-        self._transport.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
+        own.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -158,7 +159,7 @@ class EchoServer(Process):
     """The upstream of WebSocket messages."""
 
     name = "echo"
-    core = LOAD_CORE
+    core = UPSTREAM_CORE
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,13 +6,17 @@ rolegate keeps its audit file and its metrics, as it always does; of the others,
 that are called so.
 """
 
+import os
+
 from tests.bench.credentials import Credentials
 from tests.kit.plain_http import status_of
 from tests.kit.ports import free_port
 from tests.kit.processes import Process
 
 PROXY_CORE = 0
-LOAD_CORE = 1  # wrk and the upstream share the other core
+LOAD_CORE = 1
+# With two cores the upstream shares the one of the load: what is measured has its own.
+UPSTREAM_CORE = 2 if (os.cpu_count() or 1) > 2 else LOAD_CORE
 
 
 class Peer(Process):

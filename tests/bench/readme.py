@@ -11,7 +11,7 @@ BETWEEN = re.compile(r"<!-- bench\b.*?-->.*?<!-- /bench -->", re.DOTALL)
 
 
 def with_measurements(text: str, measurements: str) -> str:
-    """Return a document with `measurements` between the marks, or raise ValueError if they are not there once."""
+    """Return a document with `measurements` between the marks, or raise ValueError if there are no marks."""
     if len(BETWEEN.findall(text)) != 1:
         raise ValueError(f"`<!-- bench` and `{END}` are expected once")
     # A function, because what is written may hold backslashes.

@@ -1,4 +1,4 @@
-"""The measurements as tables, for a terminal and for the README: medians of the rounds, and how far they lie apart."""
+"""The measurements as tables, for a terminal and for the README: medians of the rounds, and their range."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,15 @@ COLUMNS = (
 )
 """Who gets a column in the tables by scenario; the others are rolegate in other sizes."""
 
-TITLES = {scenario.name: scenario.title for scenario in SCENARIOS} | {
-    "websocket": "WebSocket message, echoed"
+TITLES = {
+    **{scenario.name: scenario.title for scenario in SCENARIOS},
+    "websocket": "WebSocket message, echoed",
 }
+
+# These have tables of their own.
+APART = ("half", "routes")
+# wrk ends when the tokens are used up and does not say when that was.
+UNTIMED = ("cold",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +49,7 @@ def tables(
     """Return everything that there is to say, without tables of nothing."""
     everything = [
         by_scenario("CPU µs per request, median (lowest to highest)", measured, cpu_cell),
-        by_scenario("requests per second", measured, rate_cell),
+        by_scenario("requests per second", measured, rate_cell, without=UNTIMED),
         delays(measured),
         memory_table(memory),
         bodies_table(passed),
@@ -53,11 +59,12 @@ def tables(
     return [table for table in everything if table.rows]
 
 
-def by_scenario(title: str, measured: Measured, cell: Callable[[Sequence[Sample]], str]) -> Table:
+def by_scenario(
+    title: str, measured: Measured, cell: Callable[[Sequence[Sample]], str], without: Sequence[str] = ()
+) -> Table:
     """Return a table with a row for each scenario and a column for each contestant that is in any."""
-    rated = {
-        name: samples for name, samples in measured.items() if name not in ("half", "routes") and samples
-    }
+    left_out = (*APART, *without)
+    rated = {name: samples for name, samples in measured.items() if name not in left_out and samples}
     names = [name for name in COLUMNS if any(name in samples for samples in rated.values())]
     rows = [
         [TITLES[scenario], *(cell(samples[name]) if name in samples else "" for name in names)]
@@ -73,14 +80,15 @@ def delays(measured: Measured) -> Table:
         [
             name,
             f"{middle(taken, lambda sample: sample.requests_per_s):,.0f}",
+            f"{middle(taken, lambda sample: sample.busy):.0%}",
             f"{middle(taken, lambda sample: sample.p50_ms):.2f}",
             f"{middle(taken, lambda sample: sample.p99_ms):.2f}",
             f"{min(each.p99_ms for each in taken):.2f} to {max(each.p99_ms for each in taken):.2f}",
         ]
         for name, taken in samples.items()
     ]
-    header = ("small GET at half of the maximum rate", "requests/s", "p50 ms", "p99 ms", "p99 of the rounds")
-    return Table(title="Delay", header=header, rows=rows)
+    header = ("", "requests/s", "core busy", "p50 ms", "p99 ms", "p99 of the rounds")
+    return Table(title="Delay of a small GET at half of the maximum rate", header=header, rows=rows)
 
 
 def memory_table(memory: dict[str, Memory]) -> Table:
@@ -90,15 +98,17 @@ def memory_table(memory: dict[str, Memory]) -> Table:
         [
             name,
             f"{each.idle_bytes / 2**20:.1f}",
-            *(
-                f"{each.per_connection[count] / 1024:.1f}" if count in each.per_connection else ""
-                for count in counts
-            ),
+            *(kib_cell(each.per_connection.get(count)) for count in counts),
         ]
         for name, each in memory.items()
     ]
     header = ("resident memory", "idle, MiB", *(f"KiB per connection of {count:,}" for count in counts))
     return Table(title="Memory", header=header, rows=rows)
+
+
+def kib_cell(each_bytes: float | None) -> str:
+    """Return what a connection takes, or nothing where that many could not be opened."""
+    return "" if each_bytes is None else f"{each_bytes / 1024:.1f}"
 
 
 def bodies_table(passed: dict[str, Passed]) -> Table:

@@ -44,13 +44,12 @@ class Scenario:
 
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """Where a round stands: fixed for all of it, except for the tokens nobody has seen and the rates seen."""
+    """What a round works with; the tokens that nobody has seen are others in each."""
 
     upstream: Upstream
     credentials: Credentials
     seconds: float
     cold_tokens: "ColdTokens"
-    rates: dict[str, float]
 
 
 class ColdTokens:
@@ -89,11 +88,9 @@ def post(now: Round, _: Runner) -> Load:
 
 
 def half(now: Round, contestant: Runner) -> Load:
-    """Return the load of independent callers at half of the rate that the contestant is capable of."""
-    name = type(contestant).__name__
-    if name not in now.rates:
-        now.rates[name] = run_wrk(contestant.port, Load(token=now.credentials.good), 1).requests_per_s
-    mean_ms = pause_ms(now.rates[name] / 2)
+    """Return the load of independent callers, at half of what the contestant is capable of just now."""
+    maximum = run_wrk(contestant.port, Load(token=now.credentials.good), 1).requests_per_s
+    mean_ms = pause_ms(maximum / 2)
     return Load(
         token=now.credentials.good,
         connections=PACED_CONNECTIONS,
@@ -170,7 +167,6 @@ def run(
         run_wrk(contestant.port, Load(token=now.credentials.good), 1)  # warm
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
-        now.rates.clear()
         if any(scenario.name == "cold" for scenario in scenarios):
             now.cold_tokens.renew()
         for scenario, name in turns(scenarios, contestants):
@@ -187,10 +183,7 @@ def run(
 def one(scenario: Scenario, contestant: Runner, now: Round) -> Sample:
     """Measure one contestant once."""
     load = scenario.load(now, contestant)
-    sample = measure(contestant, contestant.port, now.upstream, load, now.seconds)
-    if scenario.name == "small":
-        now.rates[type(contestant).__name__] = sample.requests_per_s
-    return sample
+    return measure(contestant, contestant.port, now.upstream, load, now.seconds)
 
 
 def turns(scenarios: Sequence[Scenario], contestants: dict[str, Runner]) -> Iterator[tuple[Scenario, str]]:

@@ -54,7 +54,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A promise in words, the limit, what was measured and how far the rounds lie apart; None: not measured."""
+    """What became of a promise, in words; `is_met` is None where it was not measured."""
 
     words: str
     limit: str
@@ -158,10 +158,10 @@ def verdict(target: Target, measured: Measured) -> Verdict:
 
 def memory_verdicts(memory: Memory | None) -> list[Verdict]:
     """Return what became of the promises about memory."""
-    found = [
-        _amount("resident memory, idle", MAX_IDLE_MIB, "MiB", memory and memory.idle_bytes / 2**20),
-    ]
-    for count, each in ({} if memory is None else memory.per_connection).items():
+    if memory is None:
+        return [_amount("resident memory, idle", MAX_IDLE_MIB, "MiB", None)]
+    found = [_amount("resident memory, idle", MAX_IDLE_MIB, "MiB", memory.idle_bytes / 2**20)]
+    for count, each in memory.per_connection.items():
         words = f"resident memory per idle connection, {count:,} of them"
         found.append(_amount(words, MAX_CONNECTION_KIB, "KiB", each / 1024))
     return found

@@ -5,7 +5,7 @@ The upstream of every contestant: nginx, with the paths that the load asks for.
 has read it.
 """
 
-from tests.bench.peer import LOAD_CORE
+from tests.bench.peer import UPSTREAM_CORE
 from tests.kit.nginx import API_BODY, Nginx
 
 KIB = 1024
@@ -62,9 +62,9 @@ http {{
 
 
 class Upstream(Nginx):
-    """nginx on the core of the load."""
+    """nginx, away from the core of the proxies."""
 
-    core = LOAD_CORE
+    core = UPSTREAM_CORE
 
     def __init__(self) -> None:
         super().__init__(files=SIZES)

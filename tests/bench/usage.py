@@ -26,8 +26,14 @@ def cpu_seconds(pid: int) -> float:
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process tree; what several of its processes share counts once."""
     family = tree(pid)
-    name, source = ("VmRSS:", "status") if len(family) == 1 else ("Pss:", "smaps_rollup")
-    return sum(_field_bytes(PROC / str(each) / source, name) for each in family)
+    if len(family) == 1:
+        return status_bytes(pid, "VmRSS:")
+    return sum(_field_bytes(PROC / str(each) / "smaps_rollup", "Pss:") for each in family)
+
+
+def status_bytes(pid: int, name: str) -> int:
+    """Return one of the quantities of memory of a single process, by its name in `/proc/PID/status`."""
+    return _field_bytes(PROC / str(pid) / "status", name)
 
 
 def _threads(pid: int) -> Iterator[Path]:

@@ -70,7 +70,7 @@ def exchange(contestant: Runner, server: EchoServer, token: str, seconds: float)
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, cwd=ROOT, check=False)
     elapsed = time.monotonic() - start
     if done.returncode:
-        raise BenchmarkError(done.stderr.strip().rpartition("\n")[2])
+        raise BenchmarkError(done.stderr.strip().rpartition("\n")[2].rpartition("Error: ")[2])
     said = json.loads(done.stdout)
     used, behind = (
         cpu_seconds(process.pid) - earlier
