@@ -1,8 +1,9 @@
 """The measurements as tables, for a terminal and for the README: medians of the rounds, and their range."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 from tests.bench import contestants as who
 from tests.bench.bodies import Passed
@@ -34,6 +35,9 @@ APART = ("half", "routes")
 UNTIMED = ("cold",)
 
 
+Cell = TypeVar("Cell")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A title, a header and rows of cells; the first cell of a row is words, the others are figures."""
@@ -49,6 +53,7 @@ def tables(
     """Return everything that there is to say, without tables of nothing."""
     everything = [
         by_scenario("CPU µs per request, median (lowest to highest)", measured, cpu_cell),
+        ratios_table(measured),
         by_scenario("requests per second", measured, rate_cell, without=UNTIMED),
         delays(measured),
         memory_table(memory),
@@ -60,7 +65,10 @@ def tables(
 
 
 def by_scenario(
-    title: str, measured: Measured, cell: Callable[[Sequence[Sample]], str], without: Sequence[str] = ()
+    title: str,
+    measured: Mapping[str, Mapping[str, Cell]],
+    cell: Callable[[Cell], str],
+    without: Sequence[str] = (),
 ) -> Table:
     """Return a table with a row for each scenario and a column for each contestant that is in any."""
     left_out = (*APART, *without)
@@ -71,6 +79,22 @@ def by_scenario(
         for scenario, samples in rated.items()
     ]
     return Table(title=title, header=["", *names], rows=rows)
+
+
+def ratios_table(measured: Measured) -> Table:
+    """Return rolegate's processor time as a multiple of each other's, by the median of the rounds."""
+    ours = {name: samples[who.OURS] for name, samples in measured.items() if who.OURS in samples}
+    others = {
+        name: {other: ratio(ours[name], taken) for other, taken in samples.items() if other != who.OURS}
+        for name, samples in measured.items()
+        if name in ours
+    }
+    return by_scenario("rolegate's CPU as a multiple of", others, lambda found: f"{found:.2f}")
+
+
+def ratio(taken: Sequence[Sample], others: Sequence[Sample]) -> float:
+    """Return one contestant's processor time as a multiple of another's, each round by itself."""
+    return median(cpu_us(one) / cpu_us(other) for one, other in zip(taken, others, strict=True))
 
 
 def delays(measured: Measured) -> Table:
