@@ -7,6 +7,7 @@ soak, an answer that is missing.
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from tests.bench.contestants import start
 from tests.bench.credentials import Credentials, make_credentials
 from tests.bench.idle import Memory, idle_memory
 from tests.bench.load import CONNECTIONS
-from tests.bench.machine import machine_line, versions_line
+from tests.bench.machine import disturbance, machine_line, versions_line
 from tests.bench.report import as_markdown, as_text, tables
 from tests.bench.scenarios import SCENARIOS, ColdTokens, Measured, Round, needed, run
 from tests.bench.targets import verdicts
@@ -72,6 +73,7 @@ def _names(words: str) -> tuple[str, ...]:
 def main() -> int:
     """Measure what is asked for and print it."""
     arguments = parse()
+    disturbed = disturbance(os.getloadavg()[0])
     credentials = make_credentials()
     with Upstream() as upstream:
         if arguments.soak is not None:
@@ -80,12 +82,20 @@ def main() -> int:
     if arguments.output == "json":
         print(as_json(results))
         return 0
-    preface = [conditions(arguments, credentials), machine_line(), versions_line(), *results.remarks]
+    preface = [
+        conditions(arguments, credentials),
+        machine_line(),
+        versions_line(),
+        *disturbed,
+        *results.remarks,
+    ]
     found = verdicts(results.measured, results.memory)
     all_tables = tables(results.measured, results.memory, results.passed, found)
     print("\n\n".join(["\n".join(preface), *map(as_text, all_tables)]))
     if arguments.write:
-        readme.write("\n\n".join([" ".join(preface), *map(as_markdown, all_tables)]))
+        # What was promised comes first for who reads, and last for who waits at a terminal.
+        in_order = [all_tables[-1], *all_tables[:-1]]
+        readme.write("\n\n".join([" ".join(preface), *map(as_markdown, in_order)]))
     return 0
 
 
@@ -145,6 +155,8 @@ def conditions(arguments: argparse.Namespace, credentials: Credentials) -> str:
         f"RS256 token of {len(credentials.good):,} bytes, {len(API_BODY)} bytes of JSON where nothing else is"
         f" said, keep-alive, {CONNECTIONS} connections; median of {arguments.rounds} interleaved rounds of"
         f" {arguments.seconds} s; each proxy with one worker on one core, load and upstream elsewhere."
+        " rolegate writes two chained audit records and counts its metrics; of its peers only those write"
+        " a log that say so. Their configurations are in `tests/bench/`."
     )
 
 

@@ -44,6 +44,10 @@ FACTORIES: dict[str, Factory] = {
 }
 
 
+# It is not installed, or it is another version that does not take our configuration.
+NOT_STARTED = (FileNotFoundError, ModuleNotFoundError, RuntimeError, TimeoutError)
+
+
 def start(
     names: Iterable[str], upstream: Upstream, credentials: Credentials, running: ExitStack
 ) -> tuple[dict[str, Runner], list[str]]:
@@ -54,8 +58,10 @@ def start(
         contestant = FACTORIES[name](upstream.port, credentials)
         try:
             running.enter_context(contestant)
-        except FileNotFoundError as error:
-            remarks.append(f"{name} is left out: {error}.")
+        except NOT_STARTED as error:
+            if isinstance(contestant, Rolegate):
+                raise
+            remarks.append(f"{name} is left out: {str(error).splitlines()[0]}.")
             continue
         require_same_work(contestant, credentials)
         contestants[name] = contestant

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.bench import contestants as who
 from tests.bench.bodies import head, read_head
-from tests.bench.contestants import FACTORIES, Runner
+from tests.bench.contestants import FACTORIES, NOT_STARTED, Runner
 from tests.bench.credentials import Credentials
 from tests.bench.load import PATH, BenchmarkError, Load, run_wrk
 from tests.bench.upstream import Upstream
@@ -45,8 +45,8 @@ def idle_memory(
         try:
             with FACTORIES[name](upstream.port, credentials) as contestant:
                 found[name] = weigh(contestant, credentials.good, sorted(set(counts)))
-        except (FileNotFoundError, BenchmarkError, OSError) as error:
-            remarks.append(f"{name} has no memory figures: {error}.")
+        except (*NOT_STARTED, BenchmarkError, OSError) as error:
+            remarks.append(f"{name} has no memory figures: {str(error).splitlines()[0]}.")
     return found, remarks
 
 

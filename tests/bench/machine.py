@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tests.kit.programs import find_program
 
+QUIET_LOAD = 0.7
+
 # Each says its version on the command line, on one channel or the other.
 SAYING = {
     "HAProxy": ("haproxy", "-v"),
@@ -22,6 +24,13 @@ SAYING = {
 def machine_line() -> str:
     """Return one sentence about processor and interpreter."""
     return f"{os.cpu_count()} cores ({processor()}), Linux {kernel()}; {interpreter()}."
+
+
+def disturbance(load: float) -> list[str]:
+    """Return a sentence about other work on the machine, if there was as much when the benchmark began."""
+    if load < QUIET_LOAD:
+        return []
+    return [f"The machine was busy with other work (load {load:.1f}): rates and delays say little."]
 
 
 def versions_line() -> str:

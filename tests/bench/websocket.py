@@ -10,7 +10,7 @@ from pathlib import Path
 
 from proxy.settings import schema
 from tests.bench import contestants as who
-from tests.bench.contestants import FACTORIES, Runner
+from tests.bench.contestants import FACTORIES, NOT_STARTED, Runner
 from tests.bench.credentials import Credentials
 from tests.bench.echo import EchoServer
 from tests.bench.load import BenchmarkError, Sample
@@ -38,8 +38,8 @@ def messages(
                 contestant = with_upgrade(name, server.port, credentials)
                 running.enter_context(contestant)
                 exchange(contestant, server, credentials.good, 1)
-            except (BenchmarkError, FileNotFoundError) as error:
-                remarks.append(f"{name} is left out of `{NAME}`: {error}.")
+            except (*NOT_STARTED, BenchmarkError) as error:
+                remarks.append(f"{name} is left out of `{NAME}`: {str(error).splitlines()[0]}.")
             else:
                 contestants[name] = contestant
         for number in range(rounds):
