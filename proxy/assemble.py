@@ -21,14 +21,16 @@ from proxy.control.admin import Admin
 from proxy.environment import Environment
 from proxy.errors import ConfigurationError
 from proxy.forward.pool import Pool
-from proxy.gauges import sources
+from proxy.gauges import limit_sources, sources
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
+from proxy.identify.failures import FailureCache
 from proxy.identify.fetch import HttpFetch
 from proxy.identify.issuers import Issuer, KeyTimes
 from proxy.identify.keyring import KeyRing
 from proxy.identify.profiles import PROFILES
 from proxy.identify.resolver import Resolver
+from proxy.limit.admissions import Admissions
 from proxy.live import Holder, Live, Passage
 from proxy.model.audit import identity_members
 from proxy.model.fingerprint import fingerprint
@@ -41,7 +43,7 @@ from proxy.record.sinks.file import FileSink
 from proxy.record.sinks.stdout import StdoutSink
 from proxy.record.state_metrics import StateMetrics
 from proxy.settings import schema
-from proxy.settings.convert import roles_of, routes_of, upstreams_of
+from proxy.settings.convert import door_limits_of, roles_of, routes_of, upstreams_of
 from proxy.settings.problem import Problem, SettingsError
 from proxy.settings.schema import Settings
 from proxy.tasks import TaskOwner
@@ -64,6 +66,7 @@ class Proxy:
         self._tasks = TaskOwner()
         self._fetch = HttpFetch()
         self._metrics = RequestMetrics()
+        self.admissions = Admissions()
 
     async def start(self) -> None:
         """Open the audit sink, then both ports; keys are fetched meanwhile."""
@@ -100,6 +103,7 @@ class Proxy:
         }
         self.keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
         self.cache = TokenCache(settings.token_cache.max_entries)
+        self.admissions.open(settings.rate_limits, settings.rate_limit_table.max_entries)
         return self._live()
 
     async def release(self) -> None:
@@ -133,7 +137,14 @@ class Proxy:
             identity_members,
         )
         passages = ((route, self._passage(route, mapper)) for route in routes_of(settings))
-        self.resolver = Resolver(issuers_of(settings), self.keys, self.cache, builder)
+        failures = settings.token_cache.failures
+        self.resolver = Resolver(
+            issuers_of(settings),
+            self.keys,
+            self.cache,
+            builder,
+            FailureCache(failures.max_entries, failures.ttl),
+        )
         return Live(
             routes=RouteTable.build(passages),
             identities=self.resolver,
@@ -142,6 +153,7 @@ class Proxy:
             request_id_header=headers.request_id.encode(),
             unrouted_counts=self._metrics.unrouted,
             trusted_proxies=settings.listen.trusted_proxies,
+            door=self.admissions.door(door_limits_of(settings)),
         )
 
     def _passage(self, route: Route, mapper: RoleMapper) -> Passage:
@@ -151,6 +163,7 @@ class Proxy:
             audiences_on(route, self.settings),
             self.pools[route.upstream],
             self._metrics.route(route.name),
+            self.admissions.route(route),
         )
 
     def _registry(self) -> CollectorRegistry:
@@ -159,6 +172,7 @@ class Proxy:
         registry.register(
             StateMetrics(sources(self.recorder, self.keys, self.cache, self.pools, self.listener))
         )
+        registry.register(StateMetrics(limit_sources(self.listener, lambda: self.resolver, self.admissions)))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -254,6 +268,12 @@ def limits_of(listen: schema.Listen) -> Limits:
         body_idle_timeout_s=listen.timeouts.body_idle,
         keep_alive_timeout_s=listen.timeouts.keep_alive,
         write_idle_timeout_s=listen.timeouts.write_idle,
+        max_connections_per_client=listen.max_connections_per_client,
+        max_requests_per_connection=listen.max_requests_per_connection,
+        min_request_rate=listen.min_rates.request_body,
+        min_response_rate=listen.min_rates.response,
+        rate_window_s=listen.min_rates.window,
+        uncounted=listen.trusted_proxies,
     )
 
 

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnostics": set(),
     "wire": {"errors", "model"},
     "authorize": {"errors", "model", "wire"},
+    "limit": {"model"},
     # The steps know nouns and HTTP, and never each other.
     "accept": KNOWN_TO_STEPS,
     "identify": KNOWN_TO_STEPS,
@@ -47,9 +48,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors", "model"},
     "control": {"errors", "model", "tasks"},
     # Those who put it together.
-    "gauges": {"accept", "forward", "identify", "model", "record"},
+    "gauges": {"accept", "forward", "identify", "limit", "model", "record"},
     "assemble": {
-        *("accept", "authorize", "control", "forward", "identify", "record", "settings"),
+        *("accept", "authorize", "control", "forward", "identify", "limit", "record", "settings"),
         *("environment", "errors", "gauges", "live", "model", "pipeline", "tasks", "wire"),
     },
     "serving": {"assemble", "errors"},

@@ -9,13 +9,13 @@ upstream, which the sweeps enforce; a client that does not take its response can
 
 import asyncio
 import logging
-import socket
-import struct
 from typing import TYPE_CHECKING, Any
 
 from proxy.accept.interfaces import Exchange
 from proxy.accept.pipelining import Event, HeldEvents
+from proxy.accept.progress import Pace, Taking
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
+from proxy.accept.resetting import reset
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
 
@@ -32,8 +32,6 @@ MAX_PIPELINED = 64
 # After a refusal the client may still be sending; so much, and so long, is thrown away before the reset.
 LINGER_S = 2.0
 MAX_LINGER_BYTES = 1024 * 1024
-
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 CLOSING: Problem = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
 
@@ -55,8 +53,11 @@ class ClientConnection(asyncio.Protocol):
         "_is_lingering",
         "_is_paused",
         "_listener",
+        "_pace",
         "_peer",
         "_reader",
+        "_requests",
+        "_taking",
         "deadline",
         "is_blocked",
         "transport",
@@ -76,6 +77,9 @@ class ClientConnection(asyncio.Protocol):
         self._body_paused = False
         self.is_blocked = False
         self.deadline = NEVER
+        self._pace = Pace.of(listener.limits)
+        self._taking: Taking | None = None
+        self._requests = 0
 
     # asyncio.Protocol
 
@@ -84,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else "unix"
         self.deadline = self._listener.now + self._listener.limits.headers_timeout_s
-        self._listener.add(self)
+        self._listener.add(self, self._peer)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio.Protocol
         if self._is_broken:
@@ -108,14 +112,14 @@ class ClientConnection(asyncio.Protocol):
         self.transport = None
         self._held.clear()
         self._reader.close()
-        self._listener.remove(self)
+        self._listener.remove(self, self._peer)
         current, self._current = self._current, None
         if current is not None:
             current.client_gone()
 
     def pause_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
         self.is_blocked = True
-        self.deadline = self._listener.now + self._listener.limits.write_idle_timeout_s
+        self._await_taking()
         if self._current is not None:
             self._current.client_blocked()
 
@@ -154,6 +158,8 @@ class ClientConnection(asyncio.Protocol):
         elif self._current is not None:
             if not self._body_paused and not self.is_blocked:
                 self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
+                if self._pace is not None:
+                    self.deadline = min(self.deadline, self._pace.count(len(data)))
             self._current.body(data)
 
     def end(self) -> None:
@@ -196,15 +202,8 @@ class ClientConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Reset the connection, so that a client can tell a break from an end."""
         self._is_broken = True
-        if self.transport is None:
-            return
-        sock = self.transport.get_extra_info("socket")
-        try:
-            if sock is not None and sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        except OSError:
-            pass  # it is closed on the other side, which is as good
-        self.transport.abort()
+        if self.transport is not None:
+            reset(self.transport)
 
     # Called by the listener.
 
@@ -223,6 +222,8 @@ class ClientConnection(asyncio.Protocol):
     def expire(self) -> None:
         """Give up on a client that let its deadline pass."""
         current = self._current
+        if self._is_keeping_on():
+            return
         self.deadline = self._listener.now + LINGER_S
         if self.is_blocked or self._is_broken:
             self.abort()
@@ -237,7 +238,13 @@ class ClientConnection(asyncio.Protocol):
     # Inside.
 
     def _begin(self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool) -> None:
-        self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
+        limits = self._listener.limits
+        self.deadline = self._listener.now + limits.body_idle_timeout_s
+        if self._pace is not None:
+            self.deadline = min(self.deadline, self._pace.start(self._listener.now))
+        if limits.max_requests_per_connection is not None:
+            self._requests += 1
+            keep_alive = keep_alive and self._requests < limits.max_requests_per_connection
         current = self._current = self._listener.exchanges.open(self, self._peer)
         current.begin(method, target, version, headers, keep_alive=keep_alive)
 
@@ -258,6 +265,28 @@ class ClientConnection(asyncio.Protocol):
         elif reader.in_body and not self._held and not self._body_paused:
             wait_s = limits.body_idle_timeout_s
         self.deadline = self._listener.now + wait_s
+        if self._pace is not None:
+            self.deadline = min(self.deadline, self._pace.start(self._listener.now))
+
+    def _await_taking(self) -> None:
+        """Give the client time to take some of what waits for it."""
+        if self.transport is not None:
+            self._taking = Taking(self._listener.limits)
+            self.deadline = self._taking.start(self.transport, self._listener.now)
+
+    def _is_keeping_on(self) -> bool:
+        """Give more time to a client that does, fast enough, what its deadline was for."""
+        listener, look_again_at = self._listener, None
+        if self.is_blocked or self._is_broken:
+            if self._taking is not None and self.transport is not None:
+                look_again_at = self._taking.go_on(self.transport, listener.now)
+            listener.slow_readers += look_again_at is None and self.is_blocked
+        elif self._pace is not None and self._reader.in_body:
+            look_again_at = self._pace.go_on(listener.now)
+            listener.slow_senders += look_again_at is None
+        if look_again_at is not None:
+            self.deadline = look_again_at
+        return look_again_at is not None
 
     def _hold(self, event: Event, *arguments: object) -> None:
         self._held.add(event, *arguments)
@@ -351,10 +380,10 @@ class ClientConnection(asyncio.Protocol):
         was_cut_short = reader.in_body or reader.in_head or self._is_broken or bool(self._held)
         self._is_broken = True
         self._held.clear()
-        transport, limits = self.transport, self._listener.limits
+        transport = self.transport
         if transport is None or transport.is_closing():
             return
-        self.deadline = self._listener.now + limits.write_idle_timeout_s
+        self._await_taking()
         if not was_cut_short:
             transport.close()
             return

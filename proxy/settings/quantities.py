@@ -129,6 +129,9 @@ Moment = Annotated[
 BodySize = Annotated[int, BeforeValidator(_size_between("0", "1048576GiB")), Kind("size"), _SIZE_SCHEMA]
 """The size of a body; zero allows none."""
 
+TransferSize = Annotated[int, BeforeValidator(_size_between("1", "1GiB")), Kind("size"), _SIZE_SCHEMA]
+"""The size of what has to pass in a second; never zero, which would mean the same as nothing."""
+
 HeaderSize = Annotated[int, BeforeValidator(_size_between("1KiB", "1MiB")), Kind("size"), _SIZE_SCHEMA]
 """The size of a head of a message."""
 

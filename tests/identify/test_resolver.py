@@ -248,7 +248,7 @@ async def test_the_explanation_names_each_check_and_the_first_that_fails(scene: 
     assert lines[-1] == "ok: it speaks of <Identity idp:service-7 human roles=['reader']>"
     assert all(line.startswith("ok: ") for line in lines)
     expired = scene.resolver.explain_refusal(scene.token(), NOW + 1000)
-    assert expired[-1] == "no: it is valid now: expired 700 s ago (token-expired)"
+    assert expired[-1] == "no: it has not expired by its own words: expired 700 s ago (token-expired)"
     elsewhere = scene.resolver.explain_refusal(scene.token(aud=["them", "x\n"]), NOW)
     assert elsewhere[-2] == (
         "no: it is for us: `aud` is `them`, `'x\\n'`, expected `https://api.example.com` "

@@ -65,11 +65,12 @@ STATUSES = {
     408: "request-timeout",
     413: "body-too-large",
     414: "target-too-long",
+    429: "rate-limited",
     431: "headers-too-large",
     500: "internal-error",
     501: "method-refused",
     502: "upstream-unreachable upstream-reset upstream-malformed",
-    503: "keys-unavailable audit-unavailable shutting-down upstream-overloaded",
+    503: "keys-unavailable audit-unavailable shutting-down upstream-overloaded overloaded",
     504: "upstream-timeout",
     505: "version-unsupported",
 }
