@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from proxy.accept.interfaces import Exchange
-from proxy.accept.pipelining import Event, HeldEvents
+from proxy.accept.pipelining import MAX_PIPELINED, Event, HeldEvents
 from proxy.accept.progress import Pace, Taking
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
 from proxy.accept.resetting import reset
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("rolegate.accept")
 
 NEVER = float("inf")
-
-# One read of 256 KiB holds thousands of small requests; a client that pipelines more is not answered faster.
-MAX_PIPELINED = 64
 
 # After a refusal the client may still be sending; so much, and so long, is thrown away before the reset.
 LINGER_S = 2.0

@@ -102,12 +102,14 @@ class Taking:
 def taken(transport: asyncio.Transport) -> int:
     """Return a number that grows by one for each byte that the client's side has taken."""
     sock = transport.get_extra_info("socket")
-    if _TCP_INFO is None or sock is None or sock.family == socket.AF_UNIX:
-        return -waiting(transport)
     try:
+        if _TCP_INFO is None or sock is None or sock.family == socket.AF_UNIX:
+            return -waiting(transport)
         info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKED_AT + _ACKED.size)
-    except OSError:
-        return 0  # the connection is gone, and nothing will be taken any more
+    except (OSError, ValueError):
+        return (
+            0  # the connection is gone (uvloop: ValueError), nothing will be taken
+        )
     return int(_ACKED.unpack_from(info, _ACKED_AT)[0]) if len(info) >= _ACKED_AT + _ACKED.size else 0
 
 
@@ -122,6 +124,6 @@ def _in_kernel(sock: Any) -> int:  # Any: a socket, or what an event loop shows 
     queued = bytearray(4)
     try:
         fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, queued)
-    except OSError:
+    except (OSError, ValueError):
         return 0
     return max(0, int.from_bytes(queued, "little") - _END_OF_STREAM)
