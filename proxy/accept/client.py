@@ -261,9 +261,9 @@ class ClientConnection(asyncio.Protocol):
             wait_s = limits.headers_timeout_s if reader.in_head else limits.keep_alive_timeout_s
         elif reader.in_body and not self._held and not self._body_paused:
             wait_s = limits.body_idle_timeout_s
+            if self._pace is not None:
+                wait_s = min(wait_s, self._pace.start(self._listener.now) - self._listener.now)
         self.deadline = self._listener.now + wait_s
-        if self._pace is not None:
-            self.deadline = min(self.deadline, self._pace.start(self._listener.now))
 
     def _await_taking(self) -> None:
         """Give the client time to take some of what waits for it."""
@@ -278,8 +278,8 @@ class ClientConnection(asyncio.Protocol):
             if self._taking is not None and self.transport is not None:
                 look_again_at = self._taking.go_on(self.transport, listener.now)
             listener.slow_readers += look_again_at is None and self.is_blocked
-        elif self._pace is not None and self._reader.in_body:
-            look_again_at = self._pace.go_on(listener.now)
+        elif self._pace is not None and self._reader.in_body and self.transport is not None:
+            look_again_at = self._pace.go_on(self.transport, listener.now)
             listener.slow_senders += look_again_at is None
         if look_again_at is not None:
             self.deadline = look_again_at

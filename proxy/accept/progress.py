@@ -11,7 +11,7 @@ import fcntl
 import socket
 import struct
 import termios
-from typing import Any, Self
+from typing import Self
 
 from proxy.accept.limits import Limits
 
@@ -59,9 +59,10 @@ class Pace:
         self._bytes += size
         return self._ends_at
 
-    def go_on(self, now: float) -> float | None:
+    def go_on(self, transport: asyncio.Transport, now: float) -> float | None:
         """Return when to look again, or None if nothing, or not enough, has come in the window."""
-        if now < self._ends_at or self._bytes < self._needed:
+        # What waits in the kernel has come: then it is we who are slow, and did not get to read it.
+        if (now < self._ends_at or self._bytes < self._needed) and unread(transport) == 0:
             return None
         return min(self.start(now), now + self._pause_s)
 
@@ -107,23 +108,31 @@ def taken(transport: asyncio.Transport) -> int:
             return -waiting(transport)
         info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKED_AT + _ACKED.size)
     except (OSError, ValueError):
-        return (
-            0  # the connection is gone (uvloop: ValueError), nothing will be taken
-        )
+        return 0  # the connection is gone (uvloop: ValueError), nothing will be taken
     return int(_ACKED.unpack_from(info, _ACKED_AT)[0]) if len(info) >= _ACKED_AT + _ACKED.size else 0
 
 
 def waiting(transport: asyncio.Transport) -> int:
     """Return how many bytes wait for the client, in our buffer and in the kernel's."""
-    return transport.get_write_buffer_size() + _in_kernel(transport.get_extra_info("socket"))
+    return transport.get_write_buffer_size() + _in_kernel(transport)
 
 
-def _in_kernel(sock: Any) -> int:  # Any: a socket, or what an event loop shows in its place
+def unread(transport: asyncio.Transport) -> int:
+    """Return how many bytes of the client wait in the kernel to be read."""
+    return _asked(transport, termios.FIONREAD)
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    return max(0, _asked(transport, termios.TIOCOUTQ) - _END_OF_STREAM)
+
+
+def _asked(transport: asyncio.Transport, question: int) -> int:
+    sock = transport.get_extra_info("socket")
     if sock is None:
         return 0
-    queued = bytearray(4)
+    answer = bytearray(4)
     try:
-        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, queued)
+        fcntl.ioctl(sock.fileno(), question, answer)
     except (OSError, ValueError):
         return 0
-    return max(0, int.from_bytes(queued, "little") - _END_OF_STREAM)
+    return int.from_bytes(answer, "little")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from proxy.settings.quantities import Duration, TransferSize
+from proxy.settings.quantities import Duration, TransferSize, Window
 from proxy.settings.rates import Rate
 from proxy.settings.section import Section, setting
 from proxy.settings.syntax import Count, Name
@@ -19,7 +19,7 @@ class MinRates(Section):
     response: TransferSize | None = setting(
         None, "Bytes a second in which a response that waits has to be taken, over each `window`."
     )
-    window: Duration = setting("10s", "Time over which a rate is measured.")
+    window: Window = setting("10s", "Time over which a rate is measured.")
 
 
 class RateLimit(Section):

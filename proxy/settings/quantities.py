@@ -112,6 +112,10 @@ Duration = Annotated[
 ]
 """A time that passes, never zero."""
 
+# Deadlines are looked at four times a second; a shorter window would be measured wrongly.
+Window = Annotated[float, BeforeValidator(_duration_between("1s", "10m")), Kind("duration"), _DURATION_SCHEMA]
+"""A time over which a rate is measured."""
+
 # Five minutes of leeway keep a dead token alive for five minutes.
 Leeway = Annotated[float, BeforeValidator(_duration_between("0s", "5m")), Kind("duration"), _DURATION_SCHEMA]
 """A difference between clocks."""

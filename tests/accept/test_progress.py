@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.accept.limits import Limits
-from proxy.accept.progress import Pace, Taking, taken, waiting
+from proxy.accept.progress import Pace, Taking, taken, unread, waiting
 from tests.kit.local_proxy import until
 from tests.kit.ports import LOOPBACK
 
@@ -35,39 +35,15 @@ def test_without_a_limit_no_pace_is_kept() -> None:
     assert Pace.of(limits()) is None
 
 
-@pytest.mark.parametrize(("size", "goes_on"), [(999, False), (1000, True), (1001, True)])
-def test_a_body_has_to_come_at_its_rate(size: int, goes_on: bool) -> None:
-    pace = Pace.of(limits(request=100))
-    assert pace is not None
-    assert pace.start(50.0) == 60.0
-    assert pace.count(size - 1) == 60.0
-    pace.count(1)
-    assert pace.go_on(60.0) == (70.0 if goes_on else None)
-
-
-def test_each_window_stands_for_itself() -> None:
-    pace = Pace.of(limits(request=100))
-    assert pace is not None
-    pace.start(50.0)
-    pace.count(1_000_000)
-    assert pace.go_on(60.0) == 70.0
-    assert pace.go_on(70.0) is None
-
-
-def test_before_the_window_ends_a_deadline_is_that_of_a_pause() -> None:
-    pace = Pace.of(limits(request=1))
-    assert pace is not None
-    pace.start(50.0)
-    pace.count(1_000_000)
-    assert pace.go_on(59.9) is None
-
-
 class Peer:
     """The side of a connection that reads when it is told to."""
 
-    def __init__(self, transport: asyncio.Transport, reader: asyncio.StreamReader) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.transport = transport
         self.reader = reader
+        self.writer = writer
 
     async def take_most(self) -> None:
         """Read until the kernel has room again, which it tells in large steps."""
@@ -105,12 +81,53 @@ async def a_peer(folder: Path | None = None) -> AsyncIterator[Peer]:
     await until(lambda: transport.get_write_buffer_size() > 0, what="the block")
     await settle(lambda: waiting(transport))  # type: ignore[arg-type]  # a stream's transport
     try:
-        yield Peer(transport, reader)  # type: ignore[arg-type]  # as above
+        yield Peer(transport, reader, writer)  # type: ignore[arg-type]  # as above
     finally:
         transport.abort()
         writer.close()
         server.close()
         await server.wait_closed()
+
+
+@pytest.mark.parametrize(("size", "goes_on"), [(999, False), (1000, True), (1001, True)])
+async def test_a_body_has_to_come_at_its_rate(size: int, goes_on: bool) -> None:
+    async with a_peer() as peer:
+        pace = Pace.of(limits(request=100))
+        assert pace is not None
+        assert pace.start(50.0) == 60.0
+        assert pace.count(size - 1) == 60.0
+        pace.count(1)
+        assert pace.go_on(peer.transport, 60.0) == (70.0 if goes_on else None)
+
+
+async def test_each_window_stands_for_itself() -> None:
+    async with a_peer() as peer:
+        pace = Pace.of(limits(request=100))
+        assert pace is not None
+        pace.start(50.0)
+        pace.count(1_000_000)
+        assert pace.go_on(peer.transport, 60.0) == 70.0
+        assert pace.go_on(peer.transport, 70.0) is None
+
+
+async def test_before_the_window_ends_a_deadline_is_that_of_a_pause() -> None:
+    async with a_peer() as peer:
+        pace = Pace.of(limits(request=1))
+        assert pace is not None
+        pace.start(50.0)
+        pace.count(1_000_000)
+        assert pace.go_on(peer.transport, 59.9) is None
+
+
+async def test_a_body_that_we_did_not_get_to_read_is_not_slow() -> None:
+    async with a_peer() as peer:
+        pace = Pace.of(limits(request=100))
+        assert pace is not None
+        pace.start(50.0)
+        peer.transport.pause_reading()
+        peer.writer.write(b"a")
+        await until(lambda: unread(peer.transport) > 0, what="the byte")
+        assert pace.go_on(peer.transport, 60.0) == 70.0
 
 
 @pytest.mark.parametrize("is_local", [False, True], ids=["tcp", "unix"])
