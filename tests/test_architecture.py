@@ -80,6 +80,7 @@ ONE_EXCHANGE = "one class in three parts, which only a whole request shows: test
 TESTED_ELSEWHERE = {
     "proxy/ending.py": ONE_EXCHANGE,
     "proxy/relaying.py": ONE_EXCHANGE,
+    "proxy/accept/patience.py": "a part of the connection: tests/journeys/test_slow_clients.py",
     "proxy/settings/section.py": "it is what every key is made of: tests/settings/test_schema.py",
     "proxy/identify/keyring.py": "it holds the keys of the issuers together: tests/identify/test_keys.py",
     "proxy/identify/profiles/generic.py": ONE_TABLE,

@@ -11,20 +11,19 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from proxy.accept.interfaces import Exchange
-from proxy.accept.pipelining import MAX_PIPELINED, Event, HeldEvents
-from proxy.accept.progress import Pace, Taking
+from proxy.accept.closing import reset
+from proxy.accept.familiar import Familiar, familiar
+from proxy.accept.patience import NEVER, Patience
+from proxy.accept.pipelining import MAX_PIPELINED, Event
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
-from proxy.accept.resetting import reset
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
+from proxy.wire.reading import HeaderBlock
 
 if TYPE_CHECKING:
     from proxy.accept.listener import Listener
 
 log = logging.getLogger("rolegate.accept")
-
-NEVER = float("inf")
 
 # After a refusal the client may still be sending; so much, and so long, is thrown away before the reset.
 LINGER_S = 2.0
@@ -33,50 +32,18 @@ MAX_LINGER_BYTES = 1024 * 1024
 CLOSING: Problem = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Patience):
     """
     Reads requests, hands each to an exchange, and writes what the exchange answers.
 
-    `deadline` is the monotonic second at which the listener's sweep calls `expire`; `is_blocked`
-    says that the client does not take its response.
+    The listener's sweep calls `expire` at `deadline`.
     """
 
-    __slots__ = (
-        "_body_paused",
-        "_current",
-        "_discarded_bytes",
-        "_held",
-        "_is_broken",
-        "_is_lingering",
-        "_is_paused",
-        "_listener",
-        "_pace",
-        "_peer",
-        "_reader",
-        "_requests",
-        "_taking",
-        "deadline",
-        "is_blocked",
-        "transport",
-    )
+    __slots__ = ()
 
     def __init__(self, listener: "Listener") -> None:
-        self._listener = listener
+        super().__init__(listener)
         self._reader = RequestReader(listener.limits, self)
-        self.transport: asyncio.Transport | None = None
-        self._peer = ""
-        self._current: Exchange | None = None
-        self._held = HeldEvents()
-        self._is_broken = False
-        self._is_lingering = False
-        self._discarded_bytes = 0
-        self._is_paused = False
-        self._body_paused = False
-        self.is_blocked = False
-        self.deadline = NEVER
-        self._pace = Pace.of(listener.limits)
-        self._taking: Taking | None = None
-        self._requests = 0
 
     # asyncio.Protocol
 
@@ -91,11 +58,16 @@ class ClientConnection(asyncio.Protocol):
         if self._is_broken:
             self._discard(data)
             return
+        if self._familiar is not None and self._is_familiar(data, self._familiar):
+            return
         reader = self._reader
-        was_in_head = reader.in_head
+        was_in_head, was_in_body = reader.in_head, reader.in_body
         problem = reader.feed(data)
+        begun = self._take_begun()
         if problem is not None:
             self._stop_reading(*problem)
+        elif begun is not None and not was_in_head and not was_in_body:
+            self._familiar = familiar(data, *begun)
         elif reader.in_head and not was_in_head and self._current is None:
             # Not for each piece, and not for empty lines: both could be sent for ever.
             self._set_deadline()
@@ -137,7 +109,8 @@ class ClientConnection(asyncio.Protocol):
         if self._is_broken:
             raise RequestRefused(*CLOSING)
         if self._current is None and not self._held and not self.is_blocked:
-            self._begin(method, target, version, headers, keep_alive)
+            block = self._begin(method, target, version, headers, keep_alive)
+            self._begun = None if block is None else (headers, block)
             return
         if self._held.requests >= MAX_PIPELINED:
             problem = (Reason.MALFORMED_REQUEST, f"no more than {MAX_PIPELINED} requests can wait their turn")
@@ -234,16 +207,40 @@ class ClientConnection(asyncio.Protocol):
 
     # Inside.
 
-    def _begin(self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool) -> None:
+    def _begin(
+        self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool
+    ) -> HeaderBlock | None:
         limits = self._listener.limits
         self.deadline = self._listener.now + limits.body_idle_timeout_s
         if self._pace is not None:
             self.deadline = min(self.deadline, self._pace.start(self._listener.now))
         if limits.max_requests_per_connection is not None:
-            self._requests += 1
-            keep_alive = keep_alive and self._requests < limits.max_requests_per_connection
+            keep_alive = self._may_stay(limits.max_requests_per_connection) and keep_alive
         current = self._current = self._listener.exchanges.open(self, self._peer)
-        current.begin(method, target, version, headers, keep_alive=keep_alive)
+        return current.begin(method, target, version, headers, keep_alive=keep_alive)
+
+    def _take_begun(self) -> tuple[Headers, HeaderBlock] | None:
+        begun, self._begun = self._begun, None
+        return begun
+
+    def _is_familiar(self, data: bytes, known: Familiar) -> bool:
+        """Begin the request if it came whole and its header lines are those of one before it."""
+        if self._current is not None or self._held or self.is_blocked or self._reader.is_busy:
+            return False
+        found = known.request_line(data, self._listener.limits.max_target_bytes)
+        if found is None:
+            return False
+        limit = self._listener.limits.max_requests_per_connection
+        keep_alive = limit is None or self._may_stay(limit)
+        current = self._current = self._listener.exchanges.open(self, self._peer)
+        try:
+            current.begin(*found, "1.1", known.headers, keep_alive=keep_alive, familiar=known.block)
+            self._end()
+        except Exception:
+            # The boundary of the connection: as where the parser calls.
+            log.exception("a request could not begin")
+            self._give_up()
+        return True
 
     def _end(self) -> None:
         if not self.is_blocked:
@@ -264,26 +261,6 @@ class ClientConnection(asyncio.Protocol):
             if self._pace is not None:
                 wait_s = min(wait_s, self._pace.start(self._listener.now) - self._listener.now)
         self.deadline = self._listener.now + wait_s
-
-    def _await_taking(self) -> None:
-        """Give the client time to take some of what waits for it."""
-        if self.transport is not None:
-            self._taking = Taking(self._listener.limits)
-            self.deadline = self._taking.start(self.transport, self._listener.now)
-
-    def _is_keeping_on(self) -> bool:
-        """Give more time to a client that does, fast enough, what its deadline was for."""
-        listener, look_again_at = self._listener, None
-        if self.is_blocked or self._is_broken:
-            if self._taking is not None and self.transport is not None:
-                look_again_at = self._taking.go_on(self.transport, listener.now)
-            listener.slow_readers += look_again_at is None and self.is_blocked
-        elif self._pace is not None and self._reader.in_body and self.transport is not None:
-            look_again_at = self._pace.go_on(self.transport, listener.now)
-            listener.slow_senders += look_again_at is None
-        if look_again_at is not None:
-            self.deadline = look_again_at
-        return look_again_at is not None
 
     def _hold(self, event: Event, *arguments: object) -> None:
         self._held.add(event, *arguments)

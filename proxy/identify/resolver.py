@@ -16,6 +16,7 @@ from proxy.identify.interfaces import Refusal
 from proxy.identify.issuers import Issuer, quoted
 from proxy.identify.keyring import KeyRing
 from proxy.identify.registered import audiences_of
+from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
 
@@ -30,7 +31,16 @@ class Resolver:
     `verifications` counts tokens that were looked at, and not only looked up.
     """
 
-    __slots__ = ("_builder", "_by_url", "_keys", "_max_token_bytes", "cache", "failures", "verifications")
+    __slots__ = (
+        "_builder",
+        "_by_url",
+        "_epoch",
+        "_keys",
+        "_max_token_bytes",
+        "cache",
+        "failures",
+        "verifications",
+    )
 
     def __init__(
         self,
@@ -47,8 +57,21 @@ class Resolver:
         self.cache = cache
         self.failures = FailureCache() if failures is None else failures
         self.verifications = 0
-        keys.on_change(cache.forget)
-        keys.on_change(self.failures.forget)
+        self._epoch = object()
+        keys.on_change(self._forget)
+
+    def recall(self, credential: Credential, now: float) -> Identity | None:
+        """Return the identity remembered for this very credential, if it still stands."""
+        identity = credential.identity
+        # The epoch is ours alone: nothing that another configuration resolved stands here.
+        if identity is None or credential.epoch is not self._epoch or now >= identity.expires_at:
+            return None
+        self.cache.hits += 1
+        return identity
+
+    def remember(self, credential: Credential, identity: Identity) -> None:
+        """Remember who presents this credential, until an issuer's keys change."""
+        credential.identity, credential.epoch = identity, self._epoch
 
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         """Return who sends the token, or the denial; None if keys must be fetched to tell."""
@@ -108,6 +131,11 @@ class Resolver:
     def _may_help(self, reason: Reason, issuer: str | None) -> bool:
         """Whether a fetch of the issuer's keys may be made now, and could turn the refusal into a yes."""
         return reason in KEY_REASONS and issuer is not None and self._keys.may_fetch(issuer)
+
+    def _forget(self, issuer: str) -> None:
+        self._epoch = object()
+        self.cache.forget(issuer)
+        self.failures.forget(issuer)
 
     def _verify(self, unverified_token: bytes, now: float) -> Identity | Refusal:
         self.verifications += 1

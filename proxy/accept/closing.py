@@ -1,4 +1,4 @@
-"""How a connection is broken off, so that nobody takes the break for an end."""
+"""How a connection ends so that the client can tell a break from an end."""
 
 import asyncio
 import socket
@@ -7,8 +7,8 @@ import struct
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-def reset(transport: asyncio.Transport) -> None:
-    """Close at once, with a RST where there is such a thing, and drop what was not sent."""
+def reset(transport: asyncio.WriteTransport) -> None:
+    """Close with a TCP reset: what was sent cannot pass for complete, and what was not is dropped."""
     sock = transport.get_extra_info("socket")
     try:
         if sock is not None and sock.family != socket.AF_UNIX:
