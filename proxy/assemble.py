@@ -16,21 +16,21 @@ from prometheus_client.metrics_core import Metric
 from proxy.accept.limits import Limits
 from proxy.accept.listener import Listener
 from proxy.authorize.compile import compile_policy
-from proxy.authorize.lint import lint
 from proxy.authorize.roles import RoleMapper
 from proxy.authorize.routing import RouteTable
 from proxy.control.admin import Admin
 from proxy.environment import Environment
 from proxy.errors import ConfigurationError
 from proxy.forward.pool import Pool
-from proxy.gauges import sources
+from proxy.gauges import limit_sources, sources
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
+from proxy.identify.failures import FailureCache
 from proxy.identify.fetch import HttpFetch
-from proxy.identify.issuers import Issuer, KeyTimes
 from proxy.identify.keyring import KeyRing
-from proxy.identify.profiles import PROFILES
 from proxy.identify.resolver import Resolver
+from proxy.limit.admissions import Admissions
+from proxy.limit.table import Table
 from proxy.live import Holder, Live, Passage
 from proxy.model.audit import identity_members
 from proxy.model.fingerprint import fingerprint
@@ -43,13 +43,14 @@ from proxy.record.recorder import Recorder
 from proxy.record.sinks.file import FileSink
 from proxy.record.sinks.stdout import StdoutSink
 from proxy.record.state_metrics import StateMetrics
-from proxy.seat import Seat
+from proxy.seat import RATES, Seat
 from proxy.settings import schema
-from proxy.settings.convert import roles_of, routes_of, upstreams_of
-from proxy.settings.problem import Problem, SettingsError
+from proxy.settings.convert import door_limits_of, roles_of, routes_of, upstreams_of
+from proxy.settings.problem import SettingsError
 from proxy.settings.schema import Settings
 from proxy.succession import Retired, succeed
 from proxy.tasks import TaskOwner
+from proxy.vetting import issuers_of, problems
 from proxy.wire.headers import RequestHeaders, identity_lines
 
 SWEEP_S = 0.25
@@ -90,6 +91,9 @@ class Proxy:
         self.pools: dict[str, Pool] = {}
         self.policy = PolicyMetrics()
         self.reloads = ReloadCounts()
+        self.admissions = Admissions()
+        if seat is not None and RATES in seat.descriptors:
+            self.admissions.table = Table.attach(seat.descriptors[RATES])
 
     async def start(self) -> None:
         """Open the audit sink, then both ports; keys are fetched meanwhile."""
@@ -135,6 +139,7 @@ class Proxy:
         keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
         # Never the entries of another configuration: their roles are those of its bindings.
         cache = TokenCache(settings.token_cache.max_entries)
+        self.admissions.open(settings.rate_limits, settings.rate_limit_table.max_entries)
         resolver, live = self._live(settings, pools, keys, cache)
         return Staged(settings=settings, pools=pools, keys=keys, cache=cache, resolver=resolver, live=live)
 
@@ -199,19 +204,12 @@ class Proxy:
             identity_members,
         )
         passages = (
-            (
-                route,
-                Passage(
-                    route,
-                    compile_policy(route.policy, mapper).decide,
-                    audiences_on(route, settings),
-                    pools[route.upstream],
-                    self._metrics.route(route.name),
-                ),
-            )
+            (route, self._passage(route, settings, mapper, pools[route.upstream]))
             for route in routes_of(settings)
         )
-        resolver = Resolver(issuers_of(settings), keys, cache, builder)
+        failures = settings.token_cache.failures
+        refused = FailureCache(failures.max_entries, failures.ttl)
+        resolver = Resolver(issuers_of(settings), keys, cache, builder, refused)
         return resolver, Live(
             routes=RouteTable.build(passages),
             identities=resolver,
@@ -220,11 +218,23 @@ class Proxy:
             request_id_header=headers.request_id.encode(),
             unrouted_counts=self._metrics.unrouted,
             trusted_proxies=settings.listen.trusted_proxies,
+            door=self.admissions.door(door_limits_of(settings)),
+        )
+
+    def _passage(self, route: Route, settings: Settings, mapper: RoleMapper, pool: Pool) -> Passage:
+        return Passage(
+            route,
+            compile_policy(route.policy, mapper).decide,
+            audiences_on(route, settings),
+            pool,
+            self._metrics.route(route.name),
+            self.admissions.route(route),
         )
 
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry(auto_describe=False)
-        for collector in (self._metrics, self, self.policy, self.reloads):
+        limits = StateMetrics(limit_sources(self.listener, lambda: self.resolver, self.admissions))
+        for collector in (self._metrics, self, self.policy, self.reloads, limits):
             registry.register(collector)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -254,68 +264,6 @@ class Proxy:
         return f"<Proxy port={self.port} admin_port={self.admin_port}>"
 
 
-def problems(settings: Settings) -> list[Problem]:
-    """Return what only shows when the parts are put together, with the place in the configuration."""
-    errors = _findings(settings, "error")
-    for alias, issuer in settings.issuers.items():
-        try:
-            issuer_of(alias, issuer)
-        except ConfigurationError as error:
-            errors.append(Problem(settings.place("issuers", alias), f"issuers.{alias}", str(error)))
-    return errors
-
-
-def warnings(settings: Settings) -> list[Problem]:
-    """Return what loads and is probably not meant."""
-    return _findings(settings, "warning")
-
-
-def _findings(settings: Settings, severity: str) -> list[Problem]:
-    profiles = {alias: PROFILES[issuer.profile] for alias, issuer in settings.issuers.items()}
-    pinning = {
-        alias: profile.pinning_claims if profile.caller_picks_audience else None
-        for alias, profile in profiles.items()
-    }
-    mutable = {alias: profile.mutable_claims for alias, profile in profiles.items()}
-    found = lint(roles_of(settings), routes_of(settings), pinning, now=time.time(), mutable=mutable)
-    return [
-        Problem(settings.place(*finding.path), settings.key(*finding.path), finding.message)
-        for finding in found
-        if finding.severity == severity
-    ]
-
-
-def issuers_of(settings: Settings) -> list[Issuer]:
-    """Return the issuers as `identify` knows them."""
-    return [issuer_of(alias, issuer) for alias, issuer in settings.issuers.items()]
-
-
-def issuer_of(alias: str, issuer: schema.Issuer) -> Issuer:
-    """Return one issuer as `identify` knows it, or raise ConfigurationError."""
-    return Issuer(
-        alias=alias,
-        url=issuer.url,
-        audiences=frozenset(issuer.audiences),
-        profile=PROFILES[issuer.profile],
-        algorithms=frozenset(issuer.algorithms),
-        leeway_s=issuer.leeway,
-        max_lifetime_s=issuer.max_lifetime,
-        max_token_bytes=issuer.max_token_bytes,
-        types=None if issuer.typ is None else frozenset(issuer.typ),
-        groups_claims=issuer.groups_claims,
-        jwks_url=issuer.jwks_url,
-        jwks_file=issuer.jwks_file,
-        ca_file=issuer.ca_file,
-        required=issuer.required,
-        keys=KeyTimes(
-            fresh_for_s=issuer.keys.fresh_for,
-            stale_for_s=issuer.keys.stale_for,
-            cooldown_s=issuer.keys.cooldown,
-            timeout_s=issuer.keys.timeout,
-        ),
-    )
-
-
 def limits_of(listen: schema.Listen) -> Limits:
     """Return the limits of the data port."""
     return Limits(
@@ -327,6 +275,12 @@ def limits_of(listen: schema.Listen) -> Limits:
         body_idle_timeout_s=listen.timeouts.body_idle,
         keep_alive_timeout_s=listen.timeouts.keep_alive,
         write_idle_timeout_s=listen.timeouts.write_idle,
+        max_connections_per_client=listen.max_connections_per_client,
+        max_requests_per_connection=listen.max_requests_per_connection,
+        min_request_rate=listen.min_rates.request_body,
+        min_response_rate=listen.min_rates.response,
+        rate_window_s=listen.min_rates.window,
+        uncounted=listen.trusted_proxies,
     )
 
 

@@ -6,7 +6,7 @@ client, the upstream and ourselves gives up first.
 """
 
 from proxy.environment import Environment
-from proxy.interfaces import Client, Counts, Outbound
+from proxy.interfaces import Admission, Client, Counts, Outbound
 from proxy.live import Live, Passage
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.flow import Flow
@@ -30,9 +30,11 @@ class Ending(Flow):
         "_head",
         "_is_chunked_in",
         "_is_on_record",
+        "_limit_lines",
         "_live",
         "_outbound",
         "_passage",
+        "_place",
         "_reply",
         "_request_complete",
         "_span_id",
@@ -57,6 +59,8 @@ class Ending(Flow):
         self._has_ended = False
         self._head: Head | None = None
         self._is_chunked_in = False
+        self._limit_lines = b""
+        self._place: Admission | None = None
         self._is_on_record = False
         self._request_complete = False
         self._waits_for_connection = False
@@ -110,6 +114,8 @@ class Ending(Flow):
         self._has_ended = True
         self._let_go()
         self._environment.in_flight -= 1
+        if self._place is not None:
+            self._place.leave()
         self.reason = reason
         self.status = status
         if self._was_allowed:
@@ -128,12 +134,15 @@ class Ending(Flow):
             keep_alive=self._request_complete and not self._environment.is_draining,
             method_is_head=self.method == "HEAD",
             has_credential=self._head is not None and bool(self._head.block.authorization),
+            lines=self._limit_lines,
         )
         self._finish()
 
     def _finish(self) -> None:
         self._has_ended = True
         self._environment.in_flight -= 1
+        if self._place is not None:
+            self._place.leave()
         try:
             if self._was_allowed:
                 self._record_outcome()

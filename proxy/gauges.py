@@ -1,12 +1,16 @@
 """Which state of the running parts is a metric, by name, unit and source."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
 
 from proxy import __version__
 from proxy.accept.listener import Listener
 from proxy.forward.pool import Pool
 from proxy.identify.cache import TokenCache
 from proxy.identify.keyring import KeyRing
+from proxy.identify.resolver import Resolver
+from proxy.limit.admissions import Admissions
+from proxy.limit.table import Table
 from proxy.record.recorder import Recorder
 from proxy.record.state_metrics import Rows, Source
 
@@ -148,4 +152,82 @@ def _of_the_audit_trail(recorder: Recorder) -> Iterator[Source]:
         text="Outcome records given up because the sink stayed away too long.",
         is_counter=True,
         rows=lambda: [((), recorder.dropped)],
+    )
+
+
+def limit_sources(
+    listener: Listener, resolver: Callable[[], Resolver], admissions: Admissions
+) -> Iterator[Source]:
+    """Yield how often each limit acted; which route or limit is a label, who met it is not."""
+    yield Source(
+        name="rolegate_client_connections_refused_per_client",
+        text="Client connections reset because their client had `listen.max_connections_per_client` open.",
+        is_counter=True,
+        rows=lambda: [((), listener.crowd.refused)],
+    )
+    yield Source(
+        name="rolegate_clients_too_slow",
+        text="Clients that were ended because they sent a request body, or took a response, too slowly.",
+        labels=("direction",),
+        is_counter=True,
+        rows=lambda: [(("request",), listener.slow_senders), (("response",), listener.slow_readers)],
+    )
+    yield from _of_rate_limits(admissions)
+    yield from _of_refused_tokens(resolver)
+
+
+def _of_rate_limits(admissions: Admissions) -> Iterator[Source]:
+    def table_rows(number: Callable[[Table], float]) -> Callable[[], Rows]:
+        return lambda: [] if admissions.table is None else [((), number(admissions.table))]
+
+    yield Source(
+        name="rolegate_rate_limit_refusals",
+        text="Requests refused by a rate limit.",
+        labels=("limit",),
+        is_counter=True,
+        rows=lambda: [((name,), count) for name, count in admissions.refused()],
+    )
+    yield Source(
+        name="rolegate_rate_limit_table_entries",
+        text="Callers with a part of a budget used up.",
+        rows=table_rows(lambda table: table.entries(monotonic())),
+    )
+    yield Source(
+        name="rolegate_rate_limit_table_evictions",
+        text="Callers that took over the entry of another because the table was full where they belong.",
+        is_counter=True,
+        rows=table_rows(lambda table: table.evictions),
+    )
+    yield Source(
+        name="rolegate_route_requests_in_flight",
+        text="Requests in flight on routes with limits.",
+        labels=("route",),
+        rows=lambda: [((name,), places.in_flight) for name, places in admissions.places()],
+    )
+    yield Source(
+        name="rolegate_route_requests_shed",
+        text="Requests refused because `max_in_flight` were in flight on their route.",
+        labels=("route",),
+        is_counter=True,
+        rows=lambda: [((name,), places.shed) for name, places in admissions.places()],
+    )
+
+
+def _of_refused_tokens(resolver: Callable[[], Resolver]) -> Iterator[Source]:
+    yield Source(
+        name="rolegate_token_verifications",
+        text="Tokens that were looked at because no cache knew them.",
+        is_counter=True,
+        rows=lambda: [((), resolver().verifications)],
+    )
+    yield Source(
+        name="rolegate_token_failures_entries",
+        text="Refused tokens remembered now.",
+        rows=lambda: [((), len(resolver().failures))],
+    )
+    yield Source(
+        name="rolegate_token_failures_hits",
+        text="Refusals of tokens that were refused a moment before.",
+        is_counter=True,
+        rows=lambda: [((), resolver().failures.hits)],
     )

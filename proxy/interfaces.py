@@ -11,6 +11,7 @@ from proxy.model.credential import Credential
 from proxy.model.decision import Decision, Reason
 from proxy.model.flow import Flow
 from proxy.model.identity import Identity
+from proxy.model.verdict import Verdict
 from proxy.wire.framing import Framing
 
 
@@ -140,6 +141,16 @@ class Trail(Protocol):
 
     def outcome(self, flow: Flow, duration_s: float) -> None:
         """Record how a forwarded request ended."""
+
+
+class Admission(Protocol):
+    """The limits of one route, or of every request."""
+
+    def admit(self, identity: Identity | None, client: str, now: float) -> Verdict:
+        """Let a request in until `leave`, or refuse it."""
+
+    def leave(self) -> None:
+        """A request that was let in has ended."""
 
 
 class Counts(Protocol):

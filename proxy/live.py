@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from proxy.interfaces import Counts, Forwarder, IdentitySource
+from proxy.interfaces import Admission, Counts, Forwarder, IdentitySource
 from proxy.model.audit import ANONYMOUS, decision_members, json_text
 from proxy.model.decision import Decision
 from proxy.model.identity import Identity
@@ -24,10 +24,11 @@ class Passage:
     """
     One route, ready to be used: its compiled policy, its upstream, its numbers.
 
-    `audiences` gives for each issuer which audiences a token must name on this route.
+    `audiences` gives for each issuer which audiences a token must name on this route. `admission` is
+    None for a route without limits.
     """
 
-    __slots__ = ("_audit", "audiences", "counts", "decide", "forwarder", "route", "route_member")
+    __slots__ = ("_audit", "admission", "audiences", "counts", "decide", "forwarder", "route", "route_member")
 
     def __init__(
         self,
@@ -36,12 +37,14 @@ class Passage:
         audiences: Mapping[str, frozenset[str]],
         forwarder: Forwarder,
         counts: Counts,
+        admission: Admission | None = None,
     ) -> None:
         self.route = route
         self.decide = decide
         self.audiences = audiences
         self.forwarder = forwarder
         self.counts = counts
+        self.admission = admission
         self.route_member = f'"route":{json_text(route.name)}'
         self._audit: dict[int, tuple[Decision, str]] = {}
 
@@ -66,7 +69,11 @@ class Routes(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Live:
-    """The snapshot: routes, identities, and the version by which the audit trail names them."""
+    """
+    The snapshot: routes, identities, and the version by which the audit trail names them.
+
+    `door` limits every request by its client, before anything else is asked; None for no limits.
+    """
 
     routes: Routes
     identities: IdentitySource
@@ -75,6 +82,7 @@ class Live:
     request_id_header: bytes
     unrouted_counts: Counts
     trusted_proxies: Networks = ()
+    door: Admission | None = None
 
     def audit_members(self, passage: Passage | None, identity: Identity | None, decision: Decision) -> str:
         """Return the audit members that say which route, who, and what was decided."""

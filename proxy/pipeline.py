@@ -13,7 +13,7 @@ from proxy.ending import CLIENT_CLOSED_REQUEST
 from proxy.environment import Environment
 from proxy.errors import RequestError
 from proxy.gate import find_passage, judge, judge_slowly
-from proxy.interfaces import Client
+from proxy.interfaces import Admission, Client
 from proxy.live import Passage
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.request import Headers
@@ -138,6 +138,9 @@ class Exchange(Relaying):
     def _ask(self) -> None:
         request = self.request
         assert request is not None
+        door = self._live.door
+        if door is not None and not self._is_let_in(door):
+            return
         self._passage = find_passage(self._live, request)
         now, credential = time(), request.credential
         if credential is None:
@@ -165,13 +168,35 @@ class Exchange(Relaying):
 
     def _decide(self, decision: Decision) -> None:
         passage = self._passage
-        if decision.allowed and passage is not None and self._is_too_large(passage):
-            decision = DENIALS[Reason.BODY_TOO_LARGE]
+        if decision.allowed and passage is not None:
+            if self._is_too_large(passage):
+                decision = DENIALS[Reason.BODY_TOO_LARGE]
+            elif passage.admission is not None:
+                decision = self._admit(passage.admission, decision)
         self.decision = decision
         self.reason = decision.reason
         what = self._live.audit_members(passage, self.identity, decision)
         self._counts().decided(decision.reason)
         self._is_on_record = self._environment.trail.decide(self, what, self)
+
+    def _is_let_in(self, door: Admission) -> bool:
+        """Ask the limits of clients, before any work is done for one; answer who is refused."""
+        verdict = door.admit(None, self.client_address, self._environment.clock())
+        if verdict.refusal is None:
+            door.leave()  # how many are in flight is a question of routes
+            return True
+        self._limit_lines = verdict.lines
+        self._decide(verdict.refusal)
+        return False
+
+    def _admit(self, admission: Admission, allowed: Decision) -> Decision:
+        """Return the decision on a request that policy allows: that one, or the refusal of a limit."""
+        verdict = admission.admit(self.identity, self.client_address, self._environment.clock())
+        self._limit_lines = verdict.lines
+        if verdict.refusal is not None:
+            return verdict.refusal
+        self._place = admission
+        return allowed
 
     def _is_too_large(self, passage: Passage) -> bool:
         limit, head = passage.route.max_body_bytes, self._head

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from proxy.assemble import Proxy, issuer_of
+from proxy.assemble import Proxy
 from proxy.authorize.compile import compile_policy
 from proxy.authorize.explain import Explanation, explain
 from proxy.authorize.roles import RoleMapper
@@ -26,6 +26,7 @@ from proxy.model.identity import Identity
 from proxy.model.request import Request
 from proxy.settings.convert import roles_of, routes_of
 from proxy.settings.schema import Settings
+from proxy.vetting import issuer_of
 from proxy.wire.reading import HeaderBlock, read_head
 
 # Neither can change a decision.

@@ -61,6 +61,8 @@ class Relaying(Ending):
         if not self._request_complete or self._environment.is_draining:
             # What is left of the request would be read as the next one.
             self._reply.keep_alive = False
+        if self._limit_lines:
+            lines = [*lines, self._limit_lines]
         self._reply.head(status, phrase, lines, framing, content_length, self.request_id)
 
     def response_body(self, data: bytes) -> None:

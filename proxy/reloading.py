@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from proxy import notify
-from proxy.assemble import problems
 from proxy.errors import ConfigurationError
 from proxy.record.policy_metrics import ReloadCounts
 from proxy.settings.load import load
 from proxy.settings.problem import SettingsError
 from proxy.settings.schema import Settings
+from proxy.vetting import problems
 
 log = logging.getLogger("rolegate.reload")
 

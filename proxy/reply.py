@@ -93,6 +93,7 @@ class Reply:
         keep_alive: bool,
         method_is_head: bool,
         has_credential: bool,
+        lines: bytes = b"",
     ) -> int:
         """Send our own response instead, and return its status; what was not sent yet is dropped."""
         self._pieces.clear()
@@ -103,6 +104,7 @@ class Reply:
             keep_alive=self.keep_alive and keep_alive,
             method_is_head=method_is_head,
             has_credential=has_credential,
+            lines=lines,
         )
         # Some reasons end the connection: what comes behind such a request need not be another one.
         self.keep_alive = answer.keep_alive

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+RATES = "rates"
+"""The descriptor of the table in which all workers count what rate limits allow."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnostics": set(),
     "wire": {"errors", "model"},
     "authorize": {"errors", "model", "wire"},
+    "limit": {"model"},
     # The steps know nouns and HTTP, and never each other.
     "accept": KNOWN_TO_STEPS,
     "identify": KNOWN_TO_STEPS,
@@ -47,40 +48,33 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors", "model"},
     "control": {"errors", "model", "tasks"},
     # Those who put it together.
-    "gauges": {"accept", "forward", "identify", "model", "record"},
+    "gauges": {"accept", "forward", "identify", "limit", "model", "record"},
     "assemble": {
-        *("accept", "authorize", "control", "forward", "identify", "record", "settings"),
-        *(
-            "environment",
-            "errors",
-            "gauges",
-            "live",
-            "model",
-            "pipeline",
-            "seat",
-            "succession",
-            "tasks",
-            "wire",
-        ),
+        *("accept", "authorize", "control", "forward", "identify", "limit", "record", "settings"),
+        *("environment", "errors", "gauges", "live", "model", "pipeline", "seat", "succession", "tasks"),
+        *("vetting", "wire"),
     },
+    "vetting": {"authorize", "errors", "identify", "settings"},
     "seat": set(),
     "notify": set(),
     "open_files": {"settings"},
     "succession": {"live", "model"},
-    "reloading": {"assemble", "errors", "notify", "record", "settings"},
+    "reloading": {"errors", "notify", "record", "settings", "vetting"},
     "serving": {"assemble", "errors", "notify", "reloading", "settings", "tasks"},
     # Several of the above, each in a process of its own.
     "workers": {
-        *("assemble", "control", "diagnostics", "errors", "notify", "record", "reloading", "seat", "serving"),
-        *("settings", "tasks"),
+        *("assemble", "control", "diagnostics", "errors", "limit", "notify", "record", "reloading", "seat"),
+        *("serving", "settings", "tasks"),
     },
     # A question put to the very parts that would decide it; and a token looked at without any key.
-    "rehearsal": {"assemble", "authorize", "errors", "gate", "live", "model", "settings", "wire"},
+    "rehearsal": {
+        *("assemble", "authorize", "errors", "gate", "live", "model", "settings", "vetting", "wire"),
+    },
     "inspection": {"errors", "identify", "model", "settings"},
-    "demo": {"assemble", "errors", "model", "serving", "settings", "tasks", "wire"},
+    "demo": {"assemble", "errors", "model", "serving", "settings", "tasks", "vetting", "wire"},
     "cli": {
         *("assemble", "authorize", "demo", "diagnostics", "identify", "serving", "settings"),
-        *("errors", "inspection", "model", "open_files", "rehearsal", "workers"),
+        *("errors", "inspection", "model", "open_files", "rehearsal", "vetting", "workers"),
     },
 }
 
@@ -100,6 +94,9 @@ ONE_EXCHANGE = "one class in three parts, which only a whole request shows: test
 TESTED_ELSEWHERE = {
     "proxy/ending.py": ONE_EXCHANGE,
     "proxy/relaying.py": ONE_EXCHANGE,
+    "proxy/vetting.py": "what it finds is what stops a proxy from being built: tests/test_assemble.py",
+    "proxy/accept/patience.py": "a part of the connection: tests/journeys/test_slow_clients.py",
+    "proxy/settings/section.py": "it is what every key is made of: tests/settings/test_schema.py",
     "proxy/identify/keyring.py": "it holds the keys of the issuers together: tests/identify/test_keys.py",
     "proxy/identify/profiles/generic.py": ONE_TABLE,
     "proxy/identify/profiles/github_actions.py": ONE_TABLE,
@@ -188,11 +185,11 @@ def test_what_can_be_decided_from_its_arguments_imports_nothing_that_waits() -> 
     assert waiting == {}
 
 
-def test_implementations_are_named_by_their_own_package_and_assemble_alone() -> None:
+def test_implementations_are_named_by_their_own_package_and_by_who_puts_together_alone() -> None:
     strangers = [
         f"{named(path)} imports {name}"
         for path in modules()
-        if part_of(path) != "assemble"
+        if part_of(path) not in ("assemble", "vetting")
         for name in imports(path)
         for package in CONCRETE
         if name.startswith(f"{package}.") and not dotted(path).startswith(package)

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from proxy.assemble import Proxy, audiences_on, limits_of, policy_version, problems
+from proxy.assemble import Proxy, audiences_on, limits_of, policy_version
 from proxy.errors import ConfigurationError
 from proxy.settings.convert import routes_of, upstreams_of
 from proxy.settings.load import load
 from proxy.settings.problem import SettingsError
 from proxy.settings.schema import Settings
+from proxy.vetting import problems
 from tests.kit.local_proxy import LocalProxy, get
 from tests.kit.ports import LOOPBACK, answers, free_port
 from tests.kit.recorder import RecordingUpstream

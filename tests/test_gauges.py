@@ -3,7 +3,7 @@
 import re
 
 from proxy.errors import AuditError
-from proxy.gauges import sources
+from proxy.gauges import limit_sources, sources
 from proxy.model.decision import Reason
 from proxy.record.state_metrics import Source
 from tests.kit.local_proxy import LocalProxy, get
@@ -111,3 +111,56 @@ async def test_audit_records_and_failures_are_counted() -> None:
         assert numbers(proxy, "rolegate_audit_failures")[()] >= 1
         assert numbers(proxy, "rolegate_audit_records_dropped") == {(): 0}
         sink.error = None
+
+
+def limit_numbers(local: LocalProxy, name: str) -> dict[tuple[str, ...], float]:
+    proxy = local.proxy
+    found = {
+        source.name: source
+        for source in limit_sources(proxy.listener, lambda: proxy.resolver, proxy.admissions)
+    }
+    return {tuple(labels): number for labels, number in found[name].rows()}
+
+
+async def test_each_limit_counts_how_often_it_acted() -> None:
+    async with RecordingUpstream() as upstream:
+        proxy = LocalProxy(
+            upstream.url,
+            listen={"max_connections_per_client": 1},
+            route={"rate_limits": ["few"], "max_in_flight": 5},
+        )
+        proxy.configuration["rate_limits"] = {"few": {"per": "identity", "rate": "1/1h"}}
+        async with proxy, ScriptedClient(proxy.port) as client:
+            for _ in range(3):
+                await client.request(get("/"))
+            async with ScriptedClient(proxy.port) as second:
+                assert await second.is_closed()
+            bad = get("/").replace(b"\r\n\r\n", b"x\r\n\r\n")
+            for _ in range(3):
+                await client.request(bad)
+            assert {
+                name: limit_numbers(proxy, f"rolegate_{name}")
+                for name in (
+                    *("client_connections_refused_per_client", "clients_too_slow"),
+                    *("rate_limit_refusals", "rate_limit_table_entries", "rate_limit_table_evictions"),
+                    *("route_requests_in_flight", "route_requests_shed"),
+                    *("token_verifications", "token_failures_entries", "token_failures_hits"),
+                )
+            } == {
+                "client_connections_refused_per_client": {(): 1},
+                "clients_too_slow": {("request",): 0, ("response",): 0},
+                "rate_limit_refusals": {("few",): 2},
+                "rate_limit_table_entries": {(): 1},
+                "rate_limit_table_evictions": {(): 0},
+                "route_requests_in_flight": {("api",): 0},
+                "route_requests_shed": {("api",): 0},
+                "token_verifications": {(): 2},
+                "token_failures_entries": {(): 1},
+                "token_failures_hits": {(): 2},
+            }
+
+
+async def test_without_rate_limits_there_is_no_table_to_count() -> None:
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
+        assert limit_numbers(proxy, "rolegate_rate_limit_table_entries") == {}
+        assert limit_numbers(proxy, "rolegate_rate_limit_refusals") == {}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.accept.closing import reset
 from proxy.accept.familiar import Familiar, familiar
-from proxy.accept.interfaces import Exchange
-from proxy.accept.pipelining import Event, HeldEvents
+from proxy.accept.patience import NEVER, Patience
+from proxy.accept.pipelining import MAX_PIPELINED, Event
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rolegate.accept")
 
-NEVER = float("inf")
-
-# One read of 256 KiB holds thousands of small requests; a client that pipelines more is not answered faster.
-MAX_PIPELINED = 64
-
 # After a refusal the client may still be sending; so much, and so long, is thrown away before the reset.
 LINGER_S = 2.0
 MAX_LINGER_BYTES = 1024 * 1024
@@ -37,48 +32,18 @@ MAX_LINGER_BYTES = 1024 * 1024
 CLOSING: Problem = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Patience):
     """
     Reads requests, hands each to an exchange, and writes what the exchange answers.
 
-    `deadline` is the monotonic second at which the listener's sweep calls `expire`; `is_blocked`
-    says that the client does not take its response.
+    The listener's sweep calls `expire` at `deadline`.
     """
 
-    __slots__ = (
-        "_begun",
-        "_body_paused",
-        "_current",
-        "_discarded_bytes",
-        "_familiar",
-        "_held",
-        "_is_broken",
-        "_is_lingering",
-        "_is_paused",
-        "_listener",
-        "_peer",
-        "_reader",
-        "deadline",
-        "is_blocked",
-        "transport",
-    )
+    __slots__ = ()
 
     def __init__(self, listener: "Listener") -> None:
-        self._listener = listener
+        super().__init__(listener)
         self._reader = RequestReader(listener.limits, self)
-        self.transport: asyncio.Transport | None = None
-        self._peer = ""
-        self._current: Exchange | None = None
-        self._held = HeldEvents()
-        self._begun: tuple[Headers, HeaderBlock] | None = None
-        self._familiar: Familiar | None = None
-        self._is_broken = False
-        self._is_lingering = False
-        self._discarded_bytes = 0
-        self._is_paused = False
-        self._body_paused = False
-        self.is_blocked = False
-        self.deadline = NEVER
 
     # asyncio.Protocol
 
@@ -87,7 +52,7 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else "unix"
         self.deadline = self._listener.now + self._listener.limits.headers_timeout_s
-        self._listener.add(self)
+        self._listener.add(self, self._peer)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio.Protocol
         if self._is_broken:
@@ -116,14 +81,14 @@ class ClientConnection(asyncio.Protocol):
         self.transport = None
         self._held.clear()
         self._reader.close()
-        self._listener.remove(self)
+        self._listener.remove(self, self._peer)
         current, self._current = self._current, None
         if current is not None:
             current.client_gone()
 
     def pause_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
         self.is_blocked = True
-        self.deadline = self._listener.now + self._listener.limits.write_idle_timeout_s
+        self._await_taking()
         if self._current is not None:
             self._current.client_blocked()
 
@@ -163,6 +128,8 @@ class ClientConnection(asyncio.Protocol):
         elif self._current is not None:
             if not self._body_paused and not self.is_blocked:
                 self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
+                if self._pace is not None:
+                    self.deadline = min(self.deadline, self._pace.count(len(data)))
             self._current.body(data)
 
     def end(self) -> None:
@@ -225,6 +192,8 @@ class ClientConnection(asyncio.Protocol):
     def expire(self) -> None:
         """Give up on a client that let its deadline pass."""
         current = self._current
+        if self._is_keeping_on():
+            return
         self.deadline = self._listener.now + LINGER_S
         if self.is_blocked or self._is_broken:
             self.abort()
@@ -241,7 +210,12 @@ class ClientConnection(asyncio.Protocol):
     def _begin(
         self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool
     ) -> HeaderBlock | None:
-        self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
+        limits = self._listener.limits
+        self.deadline = self._listener.now + limits.body_idle_timeout_s
+        if self._pace is not None:
+            self.deadline = min(self.deadline, self._pace.start(self._listener.now))
+        if limits.max_requests_per_connection is not None:
+            keep_alive = self._may_stay(limits.max_requests_per_connection) and keep_alive
         current = self._current = self._listener.exchanges.open(self, self._peer)
         return current.begin(method, target, version, headers, keep_alive=keep_alive)
 
@@ -256,9 +230,11 @@ class ClientConnection(asyncio.Protocol):
         found = known.request_line(data, self._listener.limits.max_target_bytes)
         if found is None:
             return False
+        limit = self._listener.limits.max_requests_per_connection
+        keep_alive = limit is None or self._may_stay(limit)
         current = self._current = self._listener.exchanges.open(self, self._peer)
         try:
-            current.begin(*found, "1.1", known.headers, keep_alive=True, familiar=known.block)
+            current.begin(*found, "1.1", known.headers, keep_alive=keep_alive, familiar=known.block)
             self._end()
         except Exception:
             # The boundary of the connection: as where the parser calls.
@@ -282,6 +258,8 @@ class ClientConnection(asyncio.Protocol):
             wait_s = limits.headers_timeout_s if reader.in_head else limits.keep_alive_timeout_s
         elif reader.in_body and not self._held and not self._body_paused:
             wait_s = limits.body_idle_timeout_s
+            if self._pace is not None:
+                wait_s = min(wait_s, self._pace.start(self._listener.now) - self._listener.now)
         self.deadline = self._listener.now + wait_s
 
     def _hold(self, event: Event, *arguments: object) -> None:
@@ -376,10 +354,10 @@ class ClientConnection(asyncio.Protocol):
         was_cut_short = reader.in_body or reader.in_head or self._is_broken or bool(self._held)
         self._is_broken = True
         self._held.clear()
-        transport, limits = self.transport, self._listener.limits
+        transport = self.transport
         if transport is None or transport.is_closing():
             return
-        self.deadline = self._listener.now + limits.write_idle_timeout_s
+        self._await_taking()
         if not was_cut_short:
             transport.close()
             return

@@ -13,6 +13,6 @@ def reset(transport: asyncio.WriteTransport) -> None:
     try:
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    except OSError:
+    except (OSError, ValueError):
         pass  # it is closed on the other side, which is as good
     transport.abort()

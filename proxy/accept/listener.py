@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 
 from proxy.accept.client import ClientConnection
+from proxy.accept.crowd import Crowd
 from proxy.accept.interfaces import Exchanges
 from proxy.accept.limits import Limits
 
@@ -31,11 +32,14 @@ class Listener:
         "_connections",
         "_server",
         "accepted",
+        "crowd",
         "exchanges",
         "is_draining",
         "limits",
         "now",
         "refused",
+        "slow_readers",
+        "slow_senders",
     )
 
     def __init__(self, exchanges: Exchanges, limits: Limits, clock: Callable[[], float]) -> None:
@@ -43,11 +47,14 @@ class Listener:
         self.limits = limits
         self._clock = clock
         self._connections: set[ClientConnection] = set()
+        self.crowd = Crowd()
         self._server: asyncio.Server | None = None
         self.now = clock()
         self.is_draining = False
         self.accepted = 0
         self.refused = 0
+        self.slow_senders = 0
+        self.slow_readers = 0
 
     async def start(self, host: str, port: int, *, is_shared: bool = False) -> int:
         """
@@ -62,18 +69,24 @@ class Listener:
         bound: socket.socket = self._server.sockets[0]
         return int(bound.getsockname()[1])
 
-    def add(self, connection: ClientConnection) -> None:
-        """Take a new connection, or reset it if there are too many."""
+    def add(self, connection: ClientConnection, address: str) -> None:
+        """Take a new connection, or reset it if there are too many, of all clients or of this one."""
         if len(self._connections) >= self.limits.max_connections or self.is_draining:
             self.refused += 1
+            connection.abort()
+            return
+        limits = self.limits
+        if not self.crowd.enter(address, limits.max_connections_per_client, limits.uncounted):
             connection.abort()
             return
         self.accepted += 1
         self._connections.add(connection)
 
-    def remove(self, connection: ClientConnection) -> None:
+    def remove(self, connection: ClientConnection, address: str) -> None:
         """Strike off a connection that is closed."""
-        self._connections.discard(connection)
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self.crowd.leave(address)
 
     def sweep(self, now: float) -> None:
         """Expire connections whose deadline has passed; called several times a second."""

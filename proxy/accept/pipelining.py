@@ -8,6 +8,9 @@ the order of the requests and never meet.
 from collections import deque
 from enum import Enum, auto
 
+# One read of 256 KiB holds thousands of small requests; a client that pipelines more is not answered faster.
+MAX_PIPELINED = 64
+
 
 class Event(Enum):
     """A piece of a request, as the parser told it."""

@@ -47,9 +47,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the configuration; return 0 if it can be used and 2 if not."""
-    from proxy.assemble import problems, warnings
     from proxy.settings.load import load
     from proxy.settings.problem import SettingsError
+    from proxy.vetting import problems, warnings
 
     try:
         settings = load(arguments.config)

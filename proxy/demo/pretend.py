@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxy.assemble import issuer_of
 from proxy.demo.keys import new_key
 from proxy.demo.tokens import Claims, mint, registered
 from proxy.errors import ConfigurationError
 from proxy.settings.schema import Settings
+from proxy.vetting import issuer_of
 
 TIMES = ("iat", "nbf", "exp")
 LIFETIME_S = 60

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from proxy.identify import jwt
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
+from proxy.identify.failures import FailureCache
 from proxy.identify.header import shown
 from proxy.identify.interfaces import Refusal
 from proxy.identify.issuers import Issuer, quoted
@@ -24,18 +25,38 @@ KEY_REASONS = frozenset({Reason.KEY_UNKNOWN, Reason.KEYS_UNAVAILABLE})
 
 
 class Resolver:
-    """Knows who sends which token, for one configuration."""
+    """
+    Knows who sends which token, for one configuration.
 
-    __slots__ = ("_builder", "_by_url", "_epoch", "_keys", "_max_token_bytes", "cache")
+    `verifications` counts tokens that were looked at, and not only looked up.
+    """
+
+    __slots__ = (
+        "_builder",
+        "_by_url",
+        "_epoch",
+        "_keys",
+        "_max_token_bytes",
+        "cache",
+        "failures",
+        "verifications",
+    )
 
     def __init__(
-        self, issuers: Iterable[Issuer], keys: KeyRing, cache: TokenCache, builder: IdentityBuilder
+        self,
+        issuers: Iterable[Issuer],
+        keys: KeyRing,
+        cache: TokenCache,
+        builder: IdentityBuilder,
+        failures: FailureCache | None = None,
     ) -> None:
         self._by_url = index_by_url(issuers)
         self._keys = keys
         self._builder = builder
         self._max_token_bytes = max((issuer.max_token_bytes for issuer in self._by_url.values()), default=0)
         self.cache = cache
+        self.failures = FailureCache() if failures is None else failures
+        self.verifications = 0
         self._epoch = object()
         keys.on_change(self._forget)
 
@@ -60,11 +81,15 @@ class Resolver:
         identity = self.cache.get(unverified_token, now)
         if identity is not None:
             return identity
+        failure = self.failures.get(unverified_token, now)
+        if failure is not None:
+            return None if self._may_help(failure.decision.reason, failure.issuer) else failure.decision
         result = self._verify(unverified_token, now)
         if not isinstance(result, Refusal):
             return result
-        if result.reason in KEY_REASONS and result.issuer is not None and self._keys.may_fetch(result.issuer):
+        if self._may_help(result.reason, result.issuer):
             return None
+        self.failures.put(unverified_token, result, now)
         return DENIALS[result.reason]
 
     async def fetch(self, unverified_token: bytes, now: Callable[[], float]) -> Identity | Decision:
@@ -79,7 +104,10 @@ class Resolver:
             if self._keys.may_fetch(result.issuer):
                 await self._keys.refresh(result.issuer)
             result = self._verify(unverified_token, now())
-        return DENIALS[result.reason] if isinstance(result, Refusal) else result
+        if not isinstance(result, Refusal):
+            return result
+        self.failures.put(unverified_token, result, now())
+        return DENIALS[result.reason]
 
     def explain_refusal(self, unverified_token: bytes, now: float) -> list[str]:
         """
@@ -100,11 +128,17 @@ class Resolver:
                 lines.append(f"ok: it speaks of {identity!r}")
         return lines
 
+    def _may_help(self, reason: Reason, issuer: str | None) -> bool:
+        """Whether a fetch of the issuer's keys may be made now, and could turn the refusal into a yes."""
+        return reason in KEY_REASONS and issuer is not None and self._keys.may_fetch(issuer)
+
     def _forget(self, issuer: str) -> None:
         self._epoch = object()
         self.cache.forget(issuer)
+        self.failures.forget(issuer)
 
     def _verify(self, unverified_token: bytes, now: float) -> Identity | Refusal:
+        self.verifications += 1
         result = jwt.verify(unverified_token, self._by_url, self._keys, now)
         if isinstance(result, Refusal):
             return result

@@ -22,6 +22,10 @@ class Reason(StrEnum):
     DENIED_BY_RULE = "denied-by-rule"
     CLAIM_MISSING = "claim-missing"
 
+    # Policy allows it, a limit does not.
+    RATE_LIMITED = "rate-limited"
+    OVERLOADED = "overloaded"
+
     # The credential is missing or not good.
     CREDENTIAL_MISSING = "credential-missing"
     CREDENTIAL_MALFORMED = "credential-malformed"

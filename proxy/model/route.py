@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from proxy.model.policy import Policy
+from proxy.model.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +13,7 @@ class Route:
 
     `hosts`: exact names or one leading `*.` (one label); empty means any host. `paths`: exact,
     `*` for one segment, `**` for the rest. `methods`: empty means any. `audiences`: empty means
-    those of the issuer. `max_body_bytes`: None means no limit.
+    those of the issuer. `max_body_bytes` and `max_in_flight`: None means no limit.
     """
 
     name: str
@@ -25,3 +26,5 @@ class Route:
     encoded_slashes: bool = False
     forward_credential: bool = False
     max_body_bytes: int | None = None
+    max_in_flight: int | None = None
+    rate_limits: tuple[RateLimit, ...] = ()

@@ -1,6 +1,9 @@
 """Settings become the nouns of `model`; nothing is checked here, since `load` has."""
 
+from collections.abc import Mapping
+
 from proxy.model.policy import Binding, Policy, Role, Rule
+from proxy.model.rate_limit import Per, RateLimit
 from proxy.model.route import Route
 from proxy.model.upstream import Upstream
 from proxy.settings import schema
@@ -17,7 +20,29 @@ def roles_of(settings: Settings) -> tuple[Role, ...]:
 
 def routes_of(settings: Settings) -> tuple[Route, ...]:
     """Return the routes with their policies, in the order in which they are written."""
-    return tuple(_route(route) for route in settings.routes)
+    limits = rate_limits_of(settings)
+    return tuple(_route(route, limits) for route in settings.routes)
+
+
+def rate_limits_of(settings: Settings) -> dict[str, RateLimit]:
+    """Return the rate limits by name."""
+    return {
+        name: RateLimit(
+            name=name,
+            per=Per(limit.per),
+            count=limit.rate.count,
+            window_s=limit.rate.window_s,
+            burst=limit.rate.count if limit.burst is None else limit.burst,
+            roles=frozenset(limit.roles),
+        )
+        for name, limit in settings.rate_limits.items()
+    }
+
+
+def door_limits_of(settings: Settings) -> tuple[RateLimit, ...]:
+    """Return the rate limits that every request meets."""
+    limits = rate_limits_of(settings)
+    return tuple(limits[name] for name in settings.listen.rate_limits)
 
 
 def upstreams_of(settings: Settings) -> tuple[Upstream, ...]:
@@ -34,7 +59,7 @@ def _binding(binding: schema.Binding) -> Binding:
     )
 
 
-def _route(route: schema.Route) -> Route:
+def _route(route: schema.Route, limits: Mapping[str, RateLimit]) -> Route:
     return Route(
         name=route.name,
         hosts=route.match.hosts,
@@ -45,6 +70,8 @@ def _route(route: schema.Route) -> Route:
         encoded_slashes=route.encoded_slashes,
         forward_credential=route.unsafe_forward_credential,
         max_body_bytes=route.max_body,
+        max_in_flight=route.max_in_flight,
+        rate_limits=tuple(limits[name] for name in route.rate_limits),
         policy=Policy(
             route=route.name,
             allow=tuple(map(_rule, route.allow)),

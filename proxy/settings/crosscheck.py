@@ -29,6 +29,9 @@ _REFERENCES: tuple[tuple[Pattern, str, str], ...] = (
     (("routes", ANY, "deny", ANY, "roles", ANY), "roles", "a role"),
     (("routes", ANY, "allow", ANY, "issuers", ANY), "issuers", "an issuer"),
     (("routes", ANY, "deny", ANY, "issuers", ANY), "issuers", "an issuer"),
+    (("routes", ANY, "rate_limits", ANY), "rate_limits", "a rate limit"),
+    (("listen", "rate_limits", ANY), "rate_limits", "a rate limit"),
+    (("rate_limits", ANY, "roles", ANY), "roles", "a role"),
 )
 _MOST_NAMES_LISTED = 8
 
@@ -76,6 +79,7 @@ class _Crosscheck:
         self._identity_headers()
         for path, issuer in self._tables(("issuers", ANY)):
             self._issuer(path, issuer)
+        self._rate_limits()
         for path, binding in self._tables(("roles", ANY, "bindings", ANY)):
             if not ("claims" in binding.entries or "groups" in binding.entries):
                 self._add(path, "expected `claims` or `groups`, got a binding that any token fits")
@@ -161,6 +165,24 @@ class _Crosscheck:
         for rule_path, rule in self._tables(("deny", ANY), route, path):
             if not rule.entries:
                 self._add(rule_path, f"expected one of {listed(Rule.model_fields)}, got an empty rule")
+
+    def _rate_limits(self) -> None:
+        """Note limits that could never hold where they are named."""
+        for path, node in select(self._root, ("listen", "rate_limits", ANY)):
+            limit = self._places.node(("rate_limits", _text(node) or ""))
+            if not isinstance(limit, Table):
+                continue
+            if _text(_value(limit, "per")) != "client" or _has_items(limit, "roles"):
+                message = "expected a limit that is `per: client` and for all roles: nobody is known yet"
+                self._add(path, f"{message}, got {came(node)}")
+        for path, route in self._tables(("routes", ANY)):
+            for name_path, node in select(route, ("rate_limits", ANY), path):
+                limit = self._places.node(("rate_limits", _text(node) or ""))
+                if not isinstance(limit, Table) or not _is_given(route, "public"):
+                    continue
+                if _text(_value(limit, "per")) in ("identity", "role") or _has_items(limit, "roles"):
+                    message = "a public route knows no identity: expected a limit per client or per route"
+                    self._add(name_path, f"{message}, for all roles, got {came(node)}")
 
     def _tables(
         self, pattern: Pattern, node: Node | None = None, path: KeyPath = ()

@@ -2,9 +2,9 @@
 One file or a folder of files becomes one tree.
 
 In a folder every `*.yaml`, `*.yml` and `*.json` counts, in the order of names; hidden files and
-folders inside do not. `issuers`, `roles`, `upstreams` and `routes` gather what all files say. Any
-other section stands in one file. What is defined in two files is an error that names both, since
-which file wins must not depend on how it is called.
+folders inside do not. `issuers`, `roles`, `rate_limits`, `upstreams` and `routes` gather what all
+files say. Any other section stands in one file. What is defined in two files is an error that names
+both, since which file wins must not depend on how it is called.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from proxy.settings.problem import Collector, Place, Problem, SettingsError, pri
 MAX_FILES = 256
 
 _SUFFIXES = (".yaml", ".yml", ".json")
-_NAMED = ("issuers", "roles", "upstreams")
+_NAMED = ("issuers", "roles", "rate_limits", "upstreams")
 
 
 def config_files(path: Path) -> list[Path]:

@@ -112,6 +112,10 @@ Duration = Annotated[
 ]
 """A time that passes, never zero."""
 
+# Deadlines are looked at four times a second; a shorter window would be measured wrongly.
+Window = Annotated[float, BeforeValidator(_duration_between("1s", "10m")), Kind("duration"), _DURATION_SCHEMA]
+"""A time over which a rate is measured."""
+
 # Five minutes of leeway keep a dead token alive for five minutes.
 Leeway = Annotated[float, BeforeValidator(_duration_between("0s", "5m")), Kind("duration"), _DURATION_SCHEMA]
 """A difference between clocks."""
@@ -128,6 +132,9 @@ Moment = Annotated[
 
 BodySize = Annotated[int, BeforeValidator(_size_between("0", "1048576GiB")), Kind("size"), _SIZE_SCHEMA]
 """The size of a body; zero allows none."""
+
+TransferSize = Annotated[int, BeforeValidator(_size_between("1", "1GiB")), Kind("size"), _SIZE_SCHEMA]
+"""The size of what has to pass in a second; never zero, which would mean the same as nothing."""
 
 HeaderSize = Annotated[int, BeforeValidator(_size_between("1KiB", "1MiB")), Kind("size"), _SIZE_SCHEMA]
 """The size of a head of a message."""

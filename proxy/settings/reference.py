@@ -6,7 +6,8 @@ from typing import Literal, get_args
 from pydantic.fields import FieldInfo
 
 from proxy.settings.fields import Annotation, bare, element, is_section, kind_of, origin_of
-from proxy.settings.schema import Section, Settings
+from proxy.settings.schema import Settings
+from proxy.settings.section import Section
 
 _HEAD = """\
 # Configuration reference
@@ -14,14 +15,15 @@ _HEAD = """\
 Written by `rolegate schema --write`; do not edit. `rolegate check` reports every mistake at once.
 
 - **Files.** One YAML or JSON file, or a folder of `*.yaml`, `*.yml` and `*.json` files. In a folder
-  `issuers`, `roles`, `upstreams` and `routes` gather what all files say; any other section stands in
-  one file. A name defined twice is an error.
+  `issuers`, `roles`, `rate_limits`, `upstreams` and `routes` gather what all files say; any other
+  section stands in one file. A name defined twice is an error.
 - **References.** `${env:NAME}` and `${file:PATH}` may stand in any text except names; `$${` is a
   plain `${`. A path is relative to the folder of the configuration.
 - **Plain words.** Without quotes `true` and `false` are booleans and `42` is a number. What readers of
   YAML disagree on is refused: numbers such as `010`, `1_000` or `12:30` everywhere, words such as
   `no` or `on` where a boolean or the value of a claim is expected. Quotes make text of anything.
 - **Durations** are a whole number and a unit: `500ms`, `30s`, `10m`, `2h`, `1d`.
+- **Rates** are a whole number and a time: `100/1m`, `5/s`, `1000/1h`.
 - **Sizes** are bytes, or a whole number and a unit: `4096`, `32KiB`, `1MiB`, `2GiB`.
 - **Timestamps** have a zone: `2027-01-31T18:00:00Z`.
 - **Claims** are named as in the token, or by a JSON Pointer that starts with `/`:

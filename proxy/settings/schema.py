@@ -10,7 +10,7 @@ value does not hide another.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from proxy.settings.addresses import (
     AddressRange,
@@ -21,9 +21,19 @@ from proxy.settings.addresses import (
     UpstreamUrl,
     split_origin,
 )
+from proxy.settings.limiting import MinRates, RateLimit, RateLimitTable, TokenFailures
 from proxy.settings.matchers import ClaimMatcher
 from proxy.settings.places import Places
-from proxy.settings.quantities import BodySize, Duration, HeaderSize, Leeway, Moment, TargetSize, TokenSize
+from proxy.settings.quantities import (
+    BodySize,
+    Duration,
+    HeaderSize,
+    Leeway,
+    Moment,
+    TargetSize,
+    TokenSize,
+)
+from proxy.settings.section import Section, section, setting
 from proxy.settings.syntax import (
     ClaimName,
     ConfigFile,
@@ -47,37 +57,15 @@ Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 """The signature algorithms that may be configured: asymmetric ones only."""
 
 
-def setting(default: Any, meaning: str, *, min_length: int | None = None) -> Any:  # Any: as `Field` has it
-    """Return a field with a default; a default that is text is written and checked as in a file."""
-    return Field(
-        default, validate_default=isinstance(default, str), description=meaning, min_length=min_length
-    )
-
-
-def section(model: type["Section"], meaning: str) -> Any:  # Any: as `Field` has it
-    """Return a field whose keys all have defaults."""
-    return Field(default_factory=model, description=meaning)
-
-
-class Section(BaseModel):
-    """Keys that stand together: frozen, no others allowed, and silent about their values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    def __repr__(self) -> str:
-        # A value may have come from `${env:…}` or `${file:…}`.
-        return f"<{type(self).__name__}>"
-
-    __str__ = __repr__
-
-
 class ListenTimeouts(Section):
     """How long a client may take."""
 
     headers: Duration = setting("10s", "For a request's head to arrive.")
     body_idle: Duration = setting("30s", "Between two pieces of a request body.")
     keep_alive: Duration = setting("75s", "Between two requests on a connection.")
-    write_idle: Duration = setting("30s", "Without the client taking any of the response.")
+    write_idle: Duration = setting(
+        "30s", "Without the client's side acknowledging any more of a response that waits."
+    )
     shutdown: Duration = setting("30s", "For open requests to end at shutdown.")
 
 
@@ -86,6 +74,14 @@ class Listen(Section):
 
     address: ListenAddress = setting("127.0.0.1:8080", "Host and port to listen on.")
     max_connections: Count = setting(10_000, "Client connections open at a time.")
+    max_connections_per_client: Count | None = setting(
+        None,
+        "Client connections open at a time from one address (IPv6 from one /64), in each worker process; "
+        "`trusted_proxies` are not counted. No limit by default.",
+    )
+    max_requests_per_connection: Count | None = setting(
+        None, "Requests on a connection; the last one is answered with `Connection: close`."
+    )
     max_header_bytes: HeaderSize = setting(
         "32KiB", "Bytes of request line and headers; more is refused with 431."
     )
@@ -94,7 +90,14 @@ class Listen(Section):
     trusted_proxies: tuple[AddressRange, ...] = setting(
         (), "Proxies in front of rolegate whose `Forwarded` and `X-Forwarded-*` are believed; nobody's else."
     )
+    rate_limits: tuple[Name, ...] = setting(
+        (),
+        "Names of the rate limits of every request, whatever its route and before its token is looked at; "
+        "each of them `per: client`.",
+        min_length=1,
+    )
     timeouts: ListenTimeouts = section(ListenTimeouts, "How long a client may take.")
+    min_rates: MinRates = section(MinRates, "How slow a client may be; slower ones are ended.")
 
 
 class Admin(Section):
@@ -126,6 +129,9 @@ class TokenCache(Section):
     """Verified tokens that are remembered until they expire."""
 
     max_entries: Count = setting(10_000, "Verified tokens remembered at a time.")
+    failures: TokenFailures = section(
+        TokenFailures, "Tokens that were refused, remembered for a moment, apart from the verified ones."
+    )
 
 
 class IssuerKeys(Section):
@@ -262,6 +268,12 @@ class Route(Section):
     )
     allow: tuple[Rule, ...] = setting((), "Rules that let a request pass; without a match it is denied.")
     deny: tuple[Rule, ...] = setting((), "Rules that stop a request, asked before those that allow.")
+    rate_limits: tuple[Name, ...] = setting(
+        (), "Names of the rate limits of requests that the rules allow.", min_length=1
+    )
+    max_in_flight: Count | None = setting(
+        None, "Requests in flight at a time, in each worker process; more get 503. No limit by default."
+    )
 
 
 class Settings(Section):
@@ -281,6 +293,10 @@ class Settings(Section):
     token_cache: TokenCache = section(TokenCache, "Verified tokens that are remembered until they expire.")
     issuers: Mapping[Name, Issuer] = setting({}, "Identity providers whose tokens are believed, by name.")
     roles: Mapping[Name, Role] = setting({}, "What callers may be, by name.")
+    rate_limit_table: RateLimitTable = section(
+        RateLimitTable, "What was used of rate limits, in memory of a fixed size."
+    )
+    rate_limits: Mapping[Name, RateLimit] = setting({}, "How many requests somebody may send, by name.")
     upstreams: Mapping[Name, Upstream] = setting({}, "Services behind rolegate, by name.")
     routes: tuple[Route, ...] = setting((), "Which requests go where; the most specific one wins.")
 

@@ -46,6 +46,7 @@ _PHRASES = {
     408: "Request Timeout",
     413: "Content Too Large",
     414: "URI Too Long",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
@@ -80,6 +81,13 @@ REFUSALS: dict[Reason, Refusal] = {
         403,
         "the token lacks a claim that a rule needs",
         f"check which claims the issuer includes; {_ASK_OPERATOR}",
+    ),
+    # When to come back depends on the caller; whoever refuses says it in lines of its own.
+    Reason.RATE_LIMITED: Refusal(
+        429, "too many requests", "wait as long as `Retry-After` says, then send the request again"
+    ),
+    Reason.OVERLOADED: Refusal(
+        503, "this route has as many requests in flight as it may", _TRY_AGAIN, retry_after_s=1
     ),
     Reason.CREDENTIAL_MISSING: Refusal(
         401, "a credential is needed", "send `Authorization: Bearer` with a token", _PRESENT_ONE
@@ -216,39 +224,78 @@ def refusal(
     method_is_head: bool,
     has_credential: bool = True,
     realm: str = "rolegate",
+    lines: bytes = b"",
 ) -> Answer:
     """
     Return the response to a refused request.
 
     `detail` takes the place of the table's advice: a sentence of ours, never the client's text.
-    `request_id` is ours too. Without a credential the challenge names no error. The
-    answer's `keep_alive` is False too where the reason ends the connection.
+    `request_id` is ours too, plain ASCII. `lines` are whole header lines to add. Without a credential
+    the challenge names no error. The answer's `keep_alive` is False too where the reason ends the
+    connection.
     """
+    # A flood of bad requests is answered from here: what does not change is put together once.
+    make = _prebuilt if not detail else _template
+    template = make(
+        reason,
+        detail,
+        keep_alive=keep_alive,
+        method_is_head=method_is_head,
+        has_credential=has_credential,
+        realm=realm,
+        id_length=len(request_id),
+    )
+    request_id_bytes = request_id.encode("ascii")
+    pieces = (template.start, request_id_bytes, b"\r\n", lines, template.middle)
+    data = b"".join(pieces if method_is_head else (*pieces, request_id_bytes, b'"}\n'))
+    return Answer(template.status, data, template.keep_alive)
+
+
+class _Template(NamedTuple):
+    """A response but for the request id: what stands before it in the head, and between head and body."""
+
+    status: int
+    keep_alive: bool
+    start: bytes
+    middle: bytes
+
+
+def _template(
+    reason: Reason,
+    detail: str,
+    *,
+    keep_alive: bool,
+    method_is_head: bool,
+    has_credential: bool,
+    realm: str,
+    id_length: int,
+) -> _Template:
     line = REFUSALS[reason]
     keep_alive = keep_alive and not line.ends_connection
+    members = {
+        "type": reason.value,
+        "title": line.title,
+        "status": line.status,
+        "reason": reason.value,
+        "detail": detail or line.advice,
+        "request_id": "",
+    }
     # The encoder escapes what is not ASCII and every control character, should a detail hold any.
     # The line end is for the shell prompt of whoever pastes a curl line.
-    body = b"%b,%b}\n" % (
-        _body_start(reason),
-        json.dumps({"detail": detail or line.advice, "request_id": request_id}, separators=(",", ":"))[
-            1:-1
-        ].encode(),
-    )
-    data = b"%bContent-Length: %d\r\nX-Request-Id: %b\r\n%b\r\n%b" % (
+    body = json.dumps(members, separators=(",", ":")).encode() + b"\n"
+    start = b"%bContent-Length: %d\r\nX-Request-Id: " % (
         _head_start(reason, has_credential, realm),
-        len(body),
-        request_id.encode("ascii"),
-        b"" if keep_alive else b"Connection: close\r\n",
-        b"" if method_is_head else body,
+        len(body) + id_length,
     )
-    return Answer(line.status, data, keep_alive)
+    middle = b"%b\r\n%b" % (
+        b"" if keep_alive else b"Connection: close\r\n",
+        b"" if method_is_head else body.removesuffix(b'"}\n'),
+    )
+    return _Template(line.status, keep_alive, start, middle)
 
 
-@lru_cache(maxsize=len(REFUSALS))
-def _body_start(reason: Reason) -> bytes:
-    line = REFUSALS[reason]
-    members = {"type": reason.value, "title": line.title, "status": line.status, "reason": reason.value}
-    return json.dumps(members, separators=(",", ":"))[:-1].encode()
+# For each reason: kept alive or not, HEAD or not, with a credential or without.
+_prebuilt = lru_cache(maxsize=8 * len(REFUSALS))(_template)
 
 
 @lru_cache(maxsize=256)

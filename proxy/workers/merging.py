@@ -19,7 +19,9 @@ Join = Callable[[float, float], float]
 SUMMED = frozenset(
     {
         "rolegate_client_connections",
+        "rolegate_route_requests_in_flight",
         "rolegate_token_cache_entries",
+        "rolegate_token_failures_entries",
         "rolegate_upstream_connections",
         "rolegate_upstream_waiting_requests",
         # Only the supervisor knows these; it has a row for each worker already.
@@ -31,7 +33,7 @@ SUMMED = frozenset(
 LOWEST = frozenset(
     {"rolegate_issuer_keys", "rolegate_audit_available", "rolegate_policy_loaded_timestamp_seconds"}
 )
-HIGHEST = frozenset({"rolegate_issuer_keys_age_seconds"})
+HIGHEST = frozenset({"rolegate_issuer_keys_age_seconds", "rolegate_rate_limit_table_entries"})
 
 # Always 1, with what is said in the labels; workers that differ show as two rows.
 SAME = frozenset({"rolegate_build_info", "rolegate_policy_info", "python_info"})

@@ -9,7 +9,9 @@ import uvloop
 
 from proxy import notify
 from proxy.errors import ConfigurationError
+from proxy.limit.table import Table
 from proxy.reloading import Reloading
+from proxy.seat import RATES
 from proxy.settings.schema import Settings
 from proxy.tasks import TaskOwner
 from proxy.workers.supervisor import Supervisor
@@ -34,7 +36,10 @@ def supervise_until_stopped(settings: Settings, count: int, config: Path, log_st
 async def _supervise(settings: Settings, count: int, config: Path, log_style: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    supervisor, tasks = Supervisor(settings, count, log_style), TaskOwner()
+    # Made even where there are no limits yet: a reload may bring some.
+    rates = Table.create(settings.rate_limit_table.max_entries, is_shared=True)
+    assert rates.fd is not None
+    supervisor, tasks = Supervisor(settings, count, log_style, {RATES: rates.fd}), TaskOwner()
     reloading = Reloading(config, settings, supervisor.apply, supervisor.reloads)
     loop.add_signal_handler(signal.SIGHUP, reloading.ask)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from proxy.assemble import problems
 from proxy.demo.configuration import write_configuration
 from proxy.settings.load import load
+from proxy.vetting import problems
 
 
 def test_file_loads_without_problems_and_listens_on_loopback(tmp_path: Path) -> None:

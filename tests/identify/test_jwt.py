@@ -200,3 +200,18 @@ def test_the_explanation_runs_the_checks_of_verify_and_stops_where_it_does() -> 
     assert [outcome for _, outcome in expired[:-1]] == [None] * (len(expired) - 1)
     assert expired[-1][1] == verify(GOOD, {URL: issuer}, keys, NOW + 9999)
     assert isinstance(expired[-1][1], Refusal)
+
+
+@pytest.mark.parametrize("exp", [NOW - 31, NOW - 31.5, 0, -1, -1e300])
+def test_what_has_expired_by_its_own_words_needs_neither_key_nor_signature(exp: float) -> None:
+    token = Signer("nobody knows it").sign(good_claims(exp=exp))[:-4] + b"AAAA"
+    assert reason_of(verified(token)) is Reason.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize(
+    "exp", [NOW - 29, NOW + 100, "1", None, [1], {"a": 1}, True, 10**400, 1e300, "9" * 10_000]
+)
+def test_words_that_nobody_signed_never_make_a_token_good(exp: object) -> None:
+    """Whatever `exp` looks like: it was looked at, and the next check has the word."""
+    token = Signer("nobody knows it").sign(good_claims(exp=exp))
+    assert reason_of(verified(token)) is Reason.KEY_UNKNOWN

@@ -248,7 +248,7 @@ async def test_the_explanation_names_each_check_and_the_first_that_fails(scene: 
     assert lines[-1] == "ok: it speaks of <Identity idp:service-7 human roles=['reader']>"
     assert all(line.startswith("ok: ") for line in lines)
     expired = scene.resolver.explain_refusal(scene.token(), NOW + 1000)
-    assert expired[-1] == "no: it is valid now: expired 700 s ago (token-expired)"
+    assert expired[-1] == "no: it has not expired by its own words: expired 700 s ago (token-expired)"
     elsewhere = scene.resolver.explain_refusal(scene.token(aud=["them", "x\n"]), NOW)
     assert elsewhere[-2] == (
         "no: it is for us: `aud` is `them`, `'x\\n'`, expected `https://api.example.com` "
@@ -284,3 +284,70 @@ async def test_a_token_longer_than_any_issuer_allows_is_not_even_hashed() -> Non
     assert resolver.cache.misses == 0
     assert resolver.find(b"x" * 20, NOW) is DENIALS[Reason.TOKEN_MALFORMED]
     assert resolver.cache.misses == 1
+
+
+# Tokens that were refused a moment ago
+
+
+async def test_a_bad_token_is_looked_at_once(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    bad = scene.token()[:-4] + b"AAAA"
+    for _ in range(10):
+        assert scene.find(bad) is DENIALS[Reason.SIGNATURE_INVALID]
+    assert scene.resolver.verifications == 1
+    scene.clock.now += 10
+    assert scene.find(bad) is DENIALS[Reason.SIGNATURE_INVALID]
+    assert scene.resolver.verifications == 2
+
+
+async def test_bad_tokens_push_out_no_good_one(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    good = scene.token()
+    identity = scene.find(good)
+    for number in range(300):  # three times what the cache of good ones holds
+        scene.find(scene.token(sub=f"s{number}")[:-4] + b"AAAA")
+    verifications = scene.resolver.verifications
+    assert scene.find(good) is identity
+    assert scene.resolver.verifications == verifications
+
+
+async def test_new_keys_end_the_refusal_of_a_token(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    scene.clock.now += 30
+    token = scene.token(TWO)
+    assert scene.find(token) is None
+    assert await scene.fetch(token) is DENIALS[Reason.KEY_UNKNOWN]
+    assert scene.find(token) is DENIALS[Reason.KEY_UNKNOWN]
+    assert scene.resolver.failures.hits == 1
+    scene.provider.publish(ONE, TWO)
+    await scene.ring.refresh("idp")
+    assert isinstance(scene.find(token), Identity)
+
+
+async def test_an_unknown_key_is_asked_for_as_soon_as_it_may(scene: Scene) -> None:
+    """The memory of a refusal does not make the cool-down longer."""
+    await scene.ring.prefetch()
+    scene.clock.now += 25
+    token = scene.token(TWO)
+    assert scene.find(token) is DENIALS[Reason.KEY_UNKNOWN]
+    scene.clock.now += 4.9
+    assert scene.find(token) is DENIALS[Reason.KEY_UNKNOWN]
+    scene.clock.now += 0.1
+    assert scene.find(token) is None
+
+
+async def test_that_keys_were_lacking_is_not_remembered(scene: Scene) -> None:
+    scene.provider.status = 500
+    token = scene.token()
+    assert await scene.fetch(token) is DENIALS[Reason.KEYS_UNAVAILABLE]
+    assert len(scene.resolver.failures) == 0
+
+
+async def test_a_token_of_tomorrow_is_looked_at_again_every_second(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    token = scene.token(nbf=int(NOW) + 40)
+    assert scene.find(token) is DENIALS[Reason.TOKEN_NOT_YET_VALID]
+    assert scene.find(token) is DENIALS[Reason.TOKEN_NOT_YET_VALID]
+    assert scene.resolver.verifications == 1
+    scene.clock.now += 11
+    assert isinstance(scene.find(token), Identity)

@@ -188,3 +188,64 @@ async def test_upstream_connections_are_never_more_than_allowed() -> None:
         for client in clients:
             await client.close()
         assert bearer() not in upstream.received
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_connections_of_one_client(count: int) -> None:
+    listen = {"max_connections_per_client": 2}
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url, listen=listen) as proxy:
+        clients = [await ScriptedClient(proxy.port).connect() for _ in range(count)]
+        for client in clients[:2]:
+            assert (await client.request(get())).status == 200
+        for client in clients[2:]:
+            assert await client.is_closed()
+        assert proxy.proxy.listener.crowd.refused == max(0, count - 2)
+        for client in clients:
+            await client.close()
+        await until(lambda: len(proxy.proxy.listener.crowd) == 0, what="the end of the connections")
+        async with ScriptedClient(proxy.port) as another:
+            assert (await another.request(get())).status == 200
+
+
+async def test_connections_of_a_trusted_proxy_are_those_of_many() -> None:
+    listen = {"max_connections_per_client": 1, "trusted_proxies": ["127.0.0.0/8"]}
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen=listen) as proxy,
+        ScriptedClient(proxy.port) as one,
+        ScriptedClient(proxy.port) as two,
+    ):
+        assert (await one.request(get())).status == 200
+        assert (await two.request(get())).status == 200
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("pipelined", [False, True])
+async def test_requests_on_a_connection(count: int, pipelined: bool) -> None:
+    listen = {"max_requests_per_connection": 3}
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url, listen=listen) as proxy:
+        async with ScriptedClient(proxy.port) as client:
+            if pipelined:
+                await client.send(get() * count)
+            for number in range(1, min(count, 3) + 1):
+                response = await client.read_response() if pipelined else await client.request(get())
+                assert response.status == 200
+                assert response.header("Connection") == ("close" if number == 3 else None)
+            if count > 2:
+                assert await client.read_to_end() == b""
+        await proxy.until_quiet()
+        assert len(upstream.requests) == min(count, 3)
+        assert len(proxy.records("decision")) == min(count, 3)
+
+
+async def test_a_refusal_counts_as_a_request_of_its_connection() -> None:
+    listen = {"max_requests_per_connection": 2}
+    refused = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen=listen) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        assert (await client.request(refused)).header("Connection") is None
+        assert (await client.request(refused)).header("Connection") == "close"
+        assert await client.read_to_end() == b""

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from proxy.model.policy import Binding, Contains, OneOf, Policy, Prefix, Role, Rule
+from proxy.model.rate_limit import Per, RateLimit
 from proxy.model.route import Route
 from proxy.model.upstream import Upstream
 from proxy.settings.convert import roles_of, routes_of, upstreams_of
@@ -44,6 +45,10 @@ def test_routes_keep_everything_that_is_written(tmp_path: Path) -> None:
             encoded_slashes=True,
             forward_credential=True,
             max_body_bytes=1_048_576,
+            max_in_flight=8,
+            rate_limits=(
+                RateLimit(name="i", per=Per.IDENTITY, count=5, window_s=1.0, burst=5, roles=frozenset({"r"})),
+            ),
             policy=Policy(
                 route="n",
                 allow=(

@@ -348,3 +348,76 @@ def test_several_workers_do_not_write_to_one_standard_output(tmp_path: Path, wor
 def test_a_number_of_workers_that_is_none_is_reported_alone(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, "workers: 0\n" + changed("{stdout: true}", "{file: a.jsonl}"))
     assert problem.startswith("1:10: workers: expected a number from 1 to 64, or `auto`, got `0`")
+
+
+def with_limit(limit: str, *, route: str = "", listen: str = "") -> str:
+    text = changed("routes:\n", f"rate_limits:\n  few: {{rate: 5/s, {limit}}}\nroutes:\n")
+    text = text.replace("    upstream: deployments\n", f"    upstream: deployments\n{route}")
+    return f"{listen}{text}"
+
+
+@pytest.mark.parametrize("per", ["identity", "role", "route", "client"])
+def test_a_route_may_name_every_kind_of_limit(tmp_path: Path, per: str) -> None:
+    route = "    rate_limits: [few]\n"
+    settings = load_text(tmp_path, with_limit(f"per: {per}, roles: [deployer]", route=route))
+    assert settings.routes[0].rate_limits == ("few",)
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_taken"),
+    [
+        *(("per: client", True), ("per: client, roles: [deployer]", False)),
+        *(("per: identity", False), ("per: role", False), ("per: route", False)),
+    ],
+)
+def test_before_anybody_is_known_only_clients_can_be_limited(
+    tmp_path: Path, limit: str, is_taken: bool
+) -> None:
+    text = with_limit(limit, listen="listen: {rate_limits: [few]}\n")
+    if is_taken:
+        assert load_text(tmp_path, text).listen.rate_limits == ("few",)
+        return
+    assert problems_of(tmp_path, text) == [
+        (
+            "1:24: listen.rate_limits[0]: expected a limit that is `per: client` and for all roles: "
+            "nobody is known yet, got `few`"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_taken"),
+    [
+        *(("per: client", True), ("per: route", True)),
+        *(("per: identity", False), ("per: role", False), ("per: client, roles: [deployer]", False)),
+    ],
+)
+def test_a_public_route_cannot_limit_identities(tmp_path: Path, limit: str, is_taken: bool) -> None:
+    text = with_limit(limit, route="    rate_limits: [few]\n    public: true\n")
+    text = text.replace("    allow:\n      - roles: [deployer]\n", "")
+    if is_taken:
+        assert load_text(tmp_path, text).routes[0].rate_limits == ("few",)
+        return
+    (found,) = problems_of(tmp_path, text)
+    assert found.endswith(
+        "routes.deployments.rate_limits[0]: a public route knows no identity: expected a limit per client or "
+        "per route, for all roles, got `few`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "key"),
+    [
+        ("    rate_limits: [fewer]\n", "routes.deployments.rate_limits[0]"),
+        ("", "listen.rate_limits[0]"),
+    ],
+)
+def test_a_limit_that_is_named_exists(tmp_path: Path, where: str, key: str) -> None:
+    listen = "" if where else "listen: {rate_limits: [fewer]}\n"
+    (found,) = problems_of(tmp_path, with_limit("per: client", route=where, listen=listen))
+    assert f"{key}: expected the name of a rate limit, got `fewer`; did you mean `few`?" in found
+
+
+def test_the_roles_of_a_limit_exist(tmp_path: Path) -> None:
+    (found,) = problems_of(tmp_path, with_limit("per: role, roles: [deploier]"))
+    assert "rate_limits.few.roles[0]: expected the name of a role" in found

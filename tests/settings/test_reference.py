@@ -18,6 +18,8 @@ def test_every_section_has_a_heading() -> None:
             "token_cache",
             "issuers",
             "roles",
+            "rate_limit_table",
+            "rate_limits",
             "upstreams",
             "routes",
         )

@@ -65,11 +65,12 @@ STATUSES = {
     408: "request-timeout",
     413: "body-too-large",
     414: "target-too-long",
+    429: "rate-limited",
     431: "headers-too-large",
     500: "internal-error",
     501: "method-refused",
     502: "upstream-unreachable upstream-reset upstream-malformed",
-    503: "keys-unavailable audit-unavailable shutting-down upstream-overloaded",
+    503: "keys-unavailable audit-unavailable shutting-down upstream-overloaded overloaded",
     504: "upstream-timeout",
     505: "version-unsupported",
 }
@@ -182,3 +183,24 @@ def test_a_detail_stays_inside_its_member(detail: str) -> None:
 def test_what_is_no_refusal_cannot_be_sent_as_one(reason: Reason) -> None:
     with pytest.raises(KeyError):
         refusal(reason, REQUEST_ID, keep_alive=True, method_is_head=False)
+
+
+@pytest.mark.parametrize("reason", [Reason.RATE_LIMITED, Reason.TOKEN_EXPIRED, Reason.MALFORMED_REQUEST])
+@pytest.mark.parametrize("method_is_head", [False, True])
+def test_lines_of_whoever_refuses_are_added(reason: Reason, method_is_head: bool) -> None:
+    lines = b'Retry-After: 7\r\nRateLimit: "few";r=0;t=9\r\n'
+    answer = refusal(reason, REQUEST_ID, keep_alive=True, method_is_head=method_is_head, lines=lines)
+    response, _ = received(answer, "HEAD" if method_is_head else "GET")
+    assert header(response, b"retry-after") == b"7"
+    assert header(response, b"ratelimit") == b'"few";r=0;t=9'
+    # And they stay with the one request that they are about.
+    again = refusal(reason, REQUEST_ID, keep_alive=True, method_is_head=method_is_head)
+    assert b"\r\nRetry-After" not in again.data
+
+
+@pytest.mark.parametrize("request_id", ["a", "b" * 32, "c" * 200])
+def test_the_length_is_right_whatever_the_request_id(request_id: str) -> None:
+    answer = refusal(Reason.NO_ROUTE, request_id, keep_alive=True, method_is_head=False)
+    response, body = received(answer)
+    assert header(response, b"x-request-id") == request_id.encode()
+    assert json.loads(body)["request_id"] == request_id

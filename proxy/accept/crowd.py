@@ -1,0 +1,57 @@
+"""How many connections each client has open."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from proxy.model.network import client_network
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+class Crowd:
+    """
+    Counts connections by client, an IPv6 client by its /64; holds no more than there are connections.
+
+    Everybody is counted, also while there is no limit, so that one can come with a new configuration.
+    """
+
+    __slots__ = ("_counts", "refused")
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self.refused = 0
+
+    def enter(self, address: str, limit: int | None, uncounted: Networks) -> bool:
+        """
+        Count a connection from `address`, or return False if its client has `limit` already.
+
+        The proxies in `uncounted` bring the connections of many clients, and the other end of a UNIX
+        socket, which has no address, is whoever may open its file: neither meets the limit.
+        """
+        client = client_network(address)
+        count = self._counts.get(client, 0)
+        if limit is not None and count >= limit and not _is_of_many(address, uncounted):
+            self.refused += 1
+            return False
+        self._counts[client] = count + 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """Strike off a connection that entered."""
+        client = client_network(address)
+        count = self._counts.pop(client)
+        if count > 1:
+            self._counts[client] = count - 1
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __repr__(self) -> str:
+        return f"<Crowd [{len(self)} clients, {self.refused} refused]>"
+
+
+def _is_of_many(address: str, uncounted: Networks) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return True
+    return any(parsed in network for network in uncounted)

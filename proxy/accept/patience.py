@@ -1,0 +1,98 @@
+"""
+What is known of a client connection, and how long its client is waited for.
+
+Law: a client that keeps on, fast enough, is given more time; which client is slow is measured where its
+bytes are, and not by whether our buffers drain.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from proxy.accept.familiar import Familiar
+from proxy.accept.interfaces import Exchange
+from proxy.accept.pipelining import HeldEvents
+from proxy.accept.progress import Pace, Taking
+from proxy.accept.reading import RequestReader
+from proxy.model.request import Headers
+from proxy.wire.reading import HeaderBlock
+
+if TYPE_CHECKING:
+    from proxy.accept.listener import Listener
+
+NEVER = float("inf")
+
+
+class Patience(asyncio.Protocol):
+    """
+    A connection with its deadline.
+
+    `deadline` is the monotonic second from which the client is not waited for any more; `is_blocked`
+    says that it does not take its response.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_body_paused",
+        "_current",
+        "_discarded_bytes",
+        "_familiar",
+        "_held",
+        "_is_broken",
+        "_is_lingering",
+        "_is_paused",
+        "_listener",
+        "_pace",
+        "_peer",
+        "_reader",
+        "_requests",
+        "_taking",
+        "deadline",
+        "is_blocked",
+        "transport",
+    )
+
+    _reader: RequestReader  # whoever takes what is read makes it
+
+    def __init__(self, listener: "Listener") -> None:
+        self._listener = listener
+        self.transport: asyncio.Transport | None = None
+        self._peer = ""
+        self._current: Exchange | None = None
+        self._held = HeldEvents()
+        self._begun: tuple[Headers, HeaderBlock] | None = None
+        self._familiar: Familiar | None = None
+        self._is_broken = False
+        self._is_lingering = False
+        self._discarded_bytes = 0
+        self._is_paused = False
+        self._body_paused = False
+        self.is_blocked = False
+        self.deadline = NEVER
+        self._pace = Pace.of(listener.limits)
+        self._taking: Taking | None = None
+        self._requests = 0
+
+    def _await_taking(self) -> None:
+        """Give the client time to take some of what waits for it."""
+        if self.transport is not None:
+            self._taking = Taking(self._listener.limits)
+            self.deadline = self._taking.start(self.transport, self._listener.now)
+
+    def _is_keeping_on(self) -> bool:
+        """Give more time to a client that does, fast enough, what its deadline was for."""
+        listener, look_again_at = self._listener, None
+        if self.is_blocked or self._is_broken:
+            if self._taking is not None and self.transport is not None:
+                look_again_at = self._taking.go_on(self.transport, listener.now)
+            listener.slow_readers += look_again_at is None and self.is_blocked
+        elif self._pace is not None and self._reader.in_body and self.transport is not None:
+            look_again_at = self._pace.go_on(self.transport, listener.now)
+            listener.slow_senders += look_again_at is None
+        if look_again_at is not None:
+            self.deadline = look_again_at
+        return look_again_at is not None
+
+    def _may_stay(self, limit: int) -> bool:
+        """Count a request, and say whether another one may follow it on this connection."""
+        self._requests += 1
+        return self._requests < limit

@@ -1,0 +1,59 @@
+"""The limits of every route, and what lives on when the configuration is loaded anew."""
+
+from collections.abc import Collection, Iterator
+
+from proxy.limit.admission import Admission, Limit, Places
+from proxy.limit.table import Table
+from proxy.model.rate_limit import RateLimit
+from proxy.model.route import Route
+
+
+class Admissions:
+    """
+    Makes the admission of each route.
+
+    What was used of a limit, and who is in flight, is kept by name: a reload gives nobody a new budget.
+    `table` may be set before the first admission is made, to one that other processes share.
+    """
+
+    __slots__ = ("_places", "_tallies", "table")
+
+    def __init__(self) -> None:
+        self.table: Table | None = None
+        self._places: dict[str, Places] = {}
+        self._tallies: dict[str, list[int]] = {}
+
+    def open(self, limits: Collection[str], max_entries: int) -> None:
+        """Make the table, if there are limits (names) and nobody has brought one."""
+        if self.table is None and limits:
+            self.table = Table.create(max_entries)
+
+    def route(self, route: Route) -> Admission | None:
+        """Return the admission of a route, None if it has no limits."""
+        if not route.rate_limits and route.max_in_flight is None:
+            return None
+        places = self._places.setdefault(route.name, Places())
+        roles = frozenset(role for rule in route.policy.allow for role in rule.roles)
+        limits = tuple(self._limit(limit, route.name, roles) for limit in route.rate_limits)
+        return Admission(limits, self.table, places, route.max_in_flight, route.name)
+
+    def door(self, limits: tuple[RateLimit, ...]) -> Admission | None:
+        """Return the admission of every request, whatever its route, None if there are no limits."""
+        if not limits:
+            return None
+        return Admission(tuple(self._limit(limit, "", frozenset()) for limit in limits), self.table, Places())
+
+    def refused(self) -> Iterator[tuple[str, int]]:
+        """Yield each rate limit with how many requests it refused."""
+        for name, tally in self._tallies.items():
+            yield name, tally[0]
+
+    def places(self) -> Iterator[tuple[str, Places]]:
+        """Yield each limited route with its places."""
+        yield from self._places.items()
+
+    def _limit(self, limit: RateLimit, route: str, roles: frozenset[str]) -> Limit:
+        return Limit(limit, route, roles, self._tallies.setdefault(limit.name, [0]))
+
+    def __repr__(self) -> str:
+        return f"<Admissions [{len(self._places)} routes, {len(self._tallies)} rate limits]>"
