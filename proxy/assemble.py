@@ -20,7 +20,8 @@ from proxy.authorize.routing import RouteTable
 from proxy.control.admin import Admin
 from proxy.environment import Environment
 from proxy.errors import ConfigurationError
-from proxy.forward.pool import Pool
+from proxy.forward.forwarder import Forwarder
+from proxy.forward.tls import ClientTls
 from proxy.gauges import sources
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
@@ -96,7 +97,8 @@ class Proxy:
         """Build what decides and return it; opens no port and no file, and `release` ends it."""
         settings = self.settings
         self.pools = {
-            upstream.name: Pool(upstream, self._tasks, time.monotonic) for upstream in upstreams_of(settings)
+            upstream.name: Forwarder(upstream, self._tasks, time.monotonic)
+            for upstream in upstreams_of(settings)
         }
         self.keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
         self.cache = TokenCache(settings.token_cache.max_entries)
@@ -189,6 +191,12 @@ def problems(settings: Settings) -> list[Problem]:
             issuer_of(alias, issuer)
         except ConfigurationError as error:
             errors.append(Problem(settings.place("issuers", alias), f"issuers.{alias}", str(error)))
+    for upstream in upstreams_of(settings):
+        try:
+            ClientTls(upstream.tls)
+        except ConfigurationError as error:
+            where = ("upstreams", upstream.name, "tls")
+            errors.append(Problem(settings.place(*where), settings.key(*where), str(error)))
     return errors
 
 
@@ -287,5 +295,5 @@ def policy_version(settings: Settings) -> str:
     }
     routes = {route.name: route for route in routes_of(settings)}
     roles = {role.name: role for role in roles_of(settings)}
-    upstreams = {name: upstream.url for name, upstream in settings.upstreams.items()}
+    upstreams = {name: upstream.origins for name, upstream in settings.upstreams.items()}
     return fingerprint(issuers, roles, upstreams, routes)

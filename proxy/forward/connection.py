@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING
 
 import httptools
 
+from proxy.errors import RequestError
 from proxy.forward.interfaces import Receiver
 from proxy.model.decision import Reason
+from proxy.model.upstream import Timeouts
 from proxy.wire.framing import Framing, response_framing
-from proxy.wire.headers import EVERYDAY_CONNECTION, keep_in_response, normal_name, without_nominated
+from proxy.wire.headers import (
+    EVERYDAY_CONNECTION,
+    content_length,
+    keep_in_response,
+    normal_name,
+    without_nominated,
+)
 
 if TYPE_CHECKING:
     from proxy.forward.pool import Pool
@@ -51,8 +59,10 @@ class UpstreamConnection(asyncio.Protocol):
         "_pool",
         "_receiver",
         "_request_ended",
+        "_saw_eof",
         "_silent_bytes",
         "_status",
+        "_timeouts",
         "_transfer_encodings",
         "deadline",
         "transport",
@@ -76,8 +86,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_complete = False
         self._is_paused = False
         self._can_reuse = False
+        self._saw_eof = False
         self._silent_bytes = 0
         self._status = 0
+        self._timeouts = pool.timeouts
 
     @property
     def is_open(self) -> bool:
@@ -93,7 +105,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_complete = False
         self._framing = None
         self._silent_bytes = 0
+        self._timeouts = self._pool.timeouts
         self.deadline = NEVER
+
+    def limit(self, timeouts: Timeouts) -> None:
+        """Let `timeouts` hold for this request."""
+        self._timeouts = timeouts
 
     def send(self, data: bytes) -> None:
         """Send bytes of the request."""
@@ -155,7 +172,7 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            if error.__context__ is not None and not isinstance(error.__context__, ResponseRefused):
+            if error.__context__ is not None and not isinstance(error.__context__, REFUSALS):
                 raise
             # After a complete response this is only bytes too many: the response stands.
             if not self._is_complete:
@@ -176,6 +193,8 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.response_flush()
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
+        # Over TLS this is the peer's farewell; whoever cuts the connection in between cannot say it.
+        self._saw_eof = True
         return False
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol
@@ -185,11 +204,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._pool.forget(self)
         if receiver is None:
             return
-        if error is None and self._framing is Framing.UNTIL_CLOSE:
+        if error is None and self._saw_eof and self._framing is Framing.UNTIL_CLOSE:
             _tell_end(receiver)
         else:
-            self._pool.count(Reason.UPSTREAM_RESET)
-            receiver.response_failed(Reason.UPSTREAM_RESET)
+            # Closed between two requests, and we could not know yet when we sent the second.
+            is_stale = self._status != 0 and self._framing is None and self._silent_bytes == 0
+            self._pool.failed(receiver, Reason.UPSTREAM_RESET, was_sent=True, is_stale=is_stale)
 
     def pause_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
         self._is_blocked = True
@@ -205,15 +225,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _set_deadline(self) -> None:
         """Give the present state its deadline; where there is none, the client's connection has one."""
-        upstream = self._pool.upstream
+        timeouts = self._timeouts
         if self._is_blocked:
-            wait_s = upstream.body_idle_timeout_s
+            wait_s = timeouts.body_idle_s
         elif self._is_paused:
             wait_s = NEVER
         elif self._framing is not None:
-            wait_s = upstream.body_idle_timeout_s
+            wait_s = timeouts.body_idle_s
         else:
-            wait_s = upstream.response_timeout_s if self._request_ended else NEVER
+            wait_s = timeouts.response_s if self._request_ended else NEVER
         self.deadline = self._pool.now + wait_s
 
     # The parser's events.
@@ -240,7 +260,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         lowered = name.lower()
         if lowered == b"content-length":
-            self._content_length = int(value)
+            self._content_length = content_length(value)
         elif lowered == b"transfer-encoding":
             self._transfer_encodings.append(value.strip(b" \t").lower())
         elif lowered == b"connection" and value not in EVERYDAY_CONNECTION:
@@ -300,6 +320,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _finish(self, receiver: Receiver) -> None:
         self._receiver = None
+        if self._pool.standing is not None:
+            self._pool.standing.answered(self._status, self._pool.now)
         if receiver.method == "HEAD":
             self._parser = httptools.HttpResponseParser(self)
         is_told = _tell_end(receiver)
@@ -314,8 +336,7 @@ class UpstreamConnection(asyncio.Protocol):
         receiver, self._receiver = self._receiver, None
         self._close()
         if receiver is not None:
-            self._pool.count(reason)
-            receiver.response_failed(reason)
+            self._pool.failed(receiver, reason, was_sent=True)
 
     def _close(self) -> None:
         self._pool.forget(self)
@@ -341,3 +362,7 @@ def _tell_end(receiver: Receiver) -> bool:
 
 class ResponseRefused(Exception):  # noqa: N818 - it stops the parser, it is no error
     """The upstream's response is not one that we pass on; raised inside the parser's callbacks only."""
+
+
+# What stops the parser because of the upstream's bytes; anything else is a fault of ours.
+REFUSALS = (ResponseRefused, RequestError)

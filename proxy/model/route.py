@@ -3,6 +3,15 @@
 from dataclasses import dataclass
 
 from proxy.model.policy import Policy
+from proxy.model.upstream import Timeouts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """A path prefix exchanged: so many `segments` go, and `prefix` comes before the rest."""
+
+    segments: int = 0
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +21,8 @@ class Route:
 
     `hosts`: exact names or one leading `*.` (one label); empty means any host. `paths`: exact,
     `*` for one segment, `**` for the rest. `methods`: empty means any. `audiences`: empty means
-    those of the issuer. `max_body_bytes`: None means no limit.
+    those of the issuer. `max_body_bytes`: None means no limit. `timeouts`: None means those of the
+    upstream.
     """
 
     name: str
@@ -25,3 +35,5 @@ class Route:
     encoded_slashes: bool = False
     forward_credential: bool = False
     max_body_bytes: int | None = None
+    timeouts: Timeouts | None = None
+    rewrite: Rewrite | None = None

@@ -10,7 +10,7 @@ value does not hide another.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from proxy.settings.addresses import (
     AddressRange,
@@ -18,12 +18,11 @@ from proxy.settings.addresses import (
     IssuerUrl,
     JwksUrl,
     ListenAddress,
-    UpstreamUrl,
-    split_origin,
 )
 from proxy.settings.matchers import ClaimMatcher
 from proxy.settings.places import Places
 from proxy.settings.quantities import BodySize, Duration, HeaderSize, Leeway, Moment, TargetSize, TokenSize
+from proxy.settings.section import Section, section, setting
 from proxy.settings.syntax import (
     ClaimName,
     ConfigFile,
@@ -38,36 +37,13 @@ from proxy.settings.syntax import (
     Word,
     WorkingFile,
 )
+from proxy.settings.upstreaming import Rewrite, RouteTimeouts, Upstream
 
 ProfileName = Literal["generic", "gitlab-ci", "github-actions", "kubernetes", "keycloak"]
 """The identity providers whose claims and traps are known."""
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """The signature algorithms that may be configured: asymmetric ones only."""
-
-
-def setting(default: Any, meaning: str, *, min_length: int | None = None) -> Any:  # Any: as `Field` has it
-    """Return a field with a default; a default that is text is written and checked as in a file."""
-    return Field(
-        default, validate_default=isinstance(default, str), description=meaning, min_length=min_length
-    )
-
-
-def section(model: type["Section"], meaning: str) -> Any:  # Any: as `Field` has it
-    """Return a field whose keys all have defaults."""
-    return Field(default_factory=model, description=meaning)
-
-
-class Section(BaseModel):
-    """Keys that stand together: frozen, no others allowed, and silent about their values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    def __repr__(self) -> str:
-        # A value may have come from `${env:…}` or `${file:…}`.
-        return f"<{type(self).__name__}>"
-
-    __str__ = __repr__
 
 
 class ListenTimeouts(Section):
@@ -187,34 +163,6 @@ class Role(Section):
     )
 
 
-class UpstreamTimeouts(Section):
-    """How long an upstream may take."""
-
-    connect: Duration = setting("5s", "For a connection to be made.")
-    response: Duration = setting("60s", "For the head of the response to arrive.")
-    body_idle: Duration = setting("60s", "Between two pieces of the response body.")
-    keep_alive: Duration = setting("30s", "Before an idle connection is closed.")
-
-
-class Upstream(Section):
-    """A service behind rolegate."""
-
-    url: UpstreamUrl = Field(description="Where it listens: `http://host:port`, without a path.")
-    max_connections: Count = setting(256, "Connections open at a time.")
-    max_waiting: Count = setting(1024, "Requests that may wait for a connection; more get 503.")
-    timeouts: UpstreamTimeouts = section(UpstreamTimeouts, "How long it may take.")
-
-    @property
-    def host(self) -> str:
-        """Host of the origin, lower case, an IPv6 address without brackets."""
-        return split_origin(self.url)[0]
-
-    @property
-    def port(self) -> int:
-        """Port of the origin, 80 where the URL has none."""
-        return split_origin(self.url)[1]
-
-
 class Match(Section):
     """Which requests a route is for."""
 
@@ -259,6 +207,8 @@ class Route(Section):
     max_body: BodySize | None = setting(
         None, "Largest request body; more is refused with 413. No limit by default: bodies stream."
     )
+    timeouts: RouteTimeouts = section(RouteTimeouts, "How long the upstream may take here.")
+    rewrite: Rewrite = section(Rewrite, "The path prefix that is exchanged on the way upstream.")
     allow: tuple[Rule, ...] = setting((), "Rules that let a request pass; without a match it is denied.")
     deny: tuple[Rule, ...] = setting((), "Rules that stop a request, asked before those that allow.")
 

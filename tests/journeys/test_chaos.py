@@ -195,7 +195,7 @@ async def test_nothing_is_mixed_and_nothing_is_left(seed: int) -> None:
         await proxy.until_quiet()
         pool = proxy.proxy.pools["api"]
         await until(lambda: pool.idle_count == 0, what="the end of idle connections")
-        assert (pool.busy_count, pool.waiting_count, pool._connecting) == (0, 0, 0)
+        assert (pool.busy_count, pool.waiting_count, pool.connecting_count) == (0, 0, 0)
         assert len(proxy.proxy._tasks) == 2
         await until(lambda: upstream.open_count == 0, what="the end of the upstream's connections")
 

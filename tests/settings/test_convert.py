@@ -2,9 +2,10 @@ from pathlib import Path
 
 from proxy.model.policy import Binding, Contains, OneOf, Policy, Prefix, Role, Rule
 from proxy.model.route import Route
-from proxy.model.upstream import Upstream
+from proxy.model.upstream import Endpoint, Timeouts, Upstream
 from proxy.settings.convert import roles_of, routes_of, upstreams_of
 from proxy.settings.load import load
+from proxy.settings.origins import METADATA_NETWORKS
 from tests.settings.files import SMALL, load_text, write
 from tests.settings.test_load import FULL
 
@@ -66,14 +67,14 @@ def test_upstreams_keep_everything_that_is_written(tmp_path: Path) -> None:
     assert upstreams_of(settings) == (
         Upstream(
             name="u",
-            host="::1",
-            port=9,
+            endpoints=(Endpoint(host="::1", port=9),),
             max_connections=1,
             max_waiting=2,
             connect_timeout_s=1.0,
-            response_timeout_s=2.0,
-            body_idle_timeout_s=3.0,
+            wait_timeout_s=1.0,
+            timeouts=Timeouts(response_s=2.0, body_idle_s=3.0),
             keep_alive_s=4.0,
+            denied_networks=METADATA_NETWORKS,
         ),
     )
 

@@ -11,7 +11,7 @@ from proxy.errors import ConfigurationError
 from proxy.settings.addresses import Address
 from proxy.settings.load import load
 from proxy.settings.problem import Problem, SettingsError
-from proxy.settings.schema import Section
+from proxy.settings.section import Section
 from tests.settings.files import SMALL, AnyType, changed, load_text, problems_of, write
 
 FULL = r"""
@@ -67,7 +67,7 @@ def test_every_key_is_read_from_json(tmp_path: Path) -> None:
     assert settings.issuers["idp"].typ == ("at+jwt", "")
     assert settings.issuers["idp"].required is False
     assert settings.roles["r"].bindings[0].expires == 1_801_418_400.0
-    assert settings.upstreams["u"].host == "::1"
+    assert settings.upstreams["u"].endpoints[0].host == "::1"
     assert settings.routes[0].max_body == 1_048_576
     assert settings.routes[0].unsafe_forward_credential is True
 
