@@ -41,14 +41,26 @@ FULL = r"""
         }
     }]}},
     "upstreams": {"u": {
-        "url": "http://[::1]:9", "max_connections": 1, "max_waiting": 2,
-        "timeouts": {"connect": "1s", "response": "2s", "body_idle": "3s", "keep_alive": "4s"}
+        "url": "https://[::1]:9", "max_connections": 1, "max_waiting": 2, "balance": "consistent-hash",
+        "timeouts": {"connect": "1s", "wait": "5s", "response": "2s", "body_idle": "3s", "keep_alive": "4s"},
+        "health": {
+            "path": "/healthz", "host": "a.example", "interval": "1s", "timeout": "2s", "healthy_after": 3,
+            "unhealthy_after": 4, "statuses": [204]
+        },
+        "ejection": {"after": 1, "server_errors": true, "time": "2s", "max_time": "3s", "max_percent": 40},
+        "retries": {"attempts": 1, "budget_percent": 2, "reserve": 3},
+        "dns": {"refresh": "1s", "deny_networks": ["10.0.0.0/8"], "unsafe_allow_metadata": true},
+        "tls": {
+            "ca_file": "ca.pem", "server_name": "b.example", "certificate": "/c.pem", "key": "k.pem",
+            "minimum_version": "1.3"
+        }
     }},
     "routes": [{
         "name": "n", "description": "d",
         "match": {"hosts": ["*.a.example"], "paths": ["/x/*", "/y/**"], "methods": ["GET"]},
         "upstream": "u", "public": false, "audiences": ["a"], "encoded_slashes": true,
         "unsafe_forward_credential": true, "max_body": "1MiB",
+        "timeouts": {"response": "7s", "body_idle": "8s"}, "rewrite": {"add_prefix": "/z"},
         "allow": [{
             "roles": ["r"], "issuers": ["idp"], "methods": ["GET"], "paths": ["/x/*"], "claims": {"a": 1}
         }],
@@ -94,7 +106,8 @@ def test_full_configuration_names_every_key_of_the_schema(tmp_path: Path) -> Non
     settings = load(write(tmp_path, FULL, "rolegate.json"), environ={})
 
     absent = missing(written, settings, "")
-    alternatives = {".audit.stdout", ".issuers.idp.jwks_url"}
+    alternatives = {".audit.stdout", ".issuers.idp.jwks_url", ".upstreams.u.urls"}
+    alternatives.add(".routes.rewrite.strip_prefix")
     deny = {f".routes.deny.{name}" for name in ("roles", "issuers", "methods", "claims")}
     assert set(absent) == alternatives | deny
 
