@@ -20,8 +20,8 @@ from proxy.authorize.routing import RouteTable
 from proxy.control.admin import Admin
 from proxy.environment import Environment
 from proxy.errors import ConfigurationError
+from proxy.forward.faults import faults
 from proxy.forward.forwarder import Forwarder
-from proxy.forward.tls import ClientTls
 from proxy.gauges import sources
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
@@ -192,11 +192,8 @@ def problems(settings: Settings) -> list[Problem]:
         except ConfigurationError as error:
             errors.append(Problem(settings.place("issuers", alias), f"issuers.{alias}", str(error)))
     for upstream in upstreams_of(settings):
-        try:
-            ClientTls(upstream.tls)
-        except ConfigurationError as error:
-            where = ("upstreams", upstream.name, "tls")
-            errors.append(Problem(settings.place(*where), settings.key(*where), str(error)))
+        where = ("upstreams", upstream.name)
+        errors += (Problem(settings.place(*where), settings.key(*where), fault) for fault in faults(upstream))
     return errors
 
 

@@ -65,9 +65,9 @@ class Relaying(Ending):
 
     def take_back(self) -> None:
         """Wait for another connection; what was sent on the last one came to nothing."""
-        self._outbound = None
+        outbound, self._outbound = self._outbound, None
         self._waits_for_connection = True
-        if not self._request_complete:
+        if outbound is not None and not self._request_complete:
             self._client.resume_request()  # the upstream that had it wait is gone
 
     def upstream_blocked(self) -> None:

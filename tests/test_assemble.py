@@ -110,3 +110,13 @@ async def test_readiness_says_what_is_missing() -> None:
 async def test_the_state_is_shown_without_secrets() -> None:
     async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
         assert repr(proxy.proxy) == f"<Proxy port={proxy.proxy.port} admin_port={proxy.proxy.admin_port}>"
+
+
+def test_what_is_wrong_with_an_upstream_shows_before_anything_starts(tmp_path: Path) -> None:
+    tls = {"url": "https://a.example", "tls": {"ca_file": "none.pem"}}
+    upstreams = {"api": {"url": "http://169.254.169.254"}, "tls": tls}
+    found = problems(settings_of(tmp_path, upstreams=upstreams))
+    assert [(problem.key, problem.message.split(":")[0]) for problem in found] == [
+        ("upstreams.api", "endpoint `169.254.169.254"),
+        ("upstreams.tls", "tls"),
+    ]

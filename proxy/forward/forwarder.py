@@ -126,9 +126,9 @@ class Forwarder:
         self._choose(receiver).acquire(receiver)
 
     def _choose(self, receiver: Receiver) -> Pool:
-        # Whether it has recovered, an endpoint shows with a request that nobody misses if it has not.
         for pool in self._half_open:
-            if pool.standing is not None and receiver.is_replayable and pool.standing.take_probe(pool.now):
+            standing = pool.standing
+            if standing is not None and standing.take_probe(pool.now, is_replayable=receiver.is_replayable):
                 return pool
         return self._preferred(receiver, self._available)
 

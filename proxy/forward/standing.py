@@ -29,6 +29,7 @@ class Standing:
     """
 
     __slots__ = (
+        "_any_probe_at",
         "_ejected_until",
         "_ejection",
         "_ejections_in_a_row",
@@ -64,6 +65,7 @@ class Standing:
         self._ejections_in_a_row = 0
         self._ejected_until = 0.0
         self._probe_until = 0.0
+        self._any_probe_at = 0.0
         self._is_healthy = True
         self._streak = 0
 
@@ -98,6 +100,8 @@ class Standing:
             return
         self._streak = 0
         self._is_healthy = is_well
+        if is_well:
+            self._ejections_in_a_row = 0
         if self.state in (State.GOOD, State.UNHEALTHY):
             self._become(State.GOOD if is_well else State.UNHEALTHY)
 
@@ -105,11 +109,16 @@ class Standing:
         """Let an ejection end."""
         if self.state is State.EJECTED and now >= self._ejected_until:
             self._probe_until = 0.0
+            self._any_probe_at = now + self._ejection.time_s
             self._become(State.HALF_OPEN if self._is_healthy else State.UNHEALTHY)
 
-    def take_probe(self, now: float) -> bool:
-        """Whether a request may try a half-open endpoint now; the next one may only after its end."""
-        if now < self._probe_until:
+    def take_probe(self, now: float, *, is_replayable: bool) -> bool:
+        """
+        Whether a request may try a half-open endpoint now; the next one may only after its end.
+
+        At first only one that nobody misses if it fails; where no such request comes, any.
+        """
+        if now < self._probe_until or not (is_replayable or now >= self._any_probe_at):
             return False
         # A probe whose client leaves tells nothing; after this time another one is sent.
         self._probe_until = now + self._ejection.time_s

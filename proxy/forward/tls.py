@@ -49,7 +49,7 @@ class ClientTls:
         return self._tls.server_name or host
 
     def _read_stamps(self) -> tuple[Stamp | None, ...]:
-        return tuple(map(_stamp, (self._tls.ca_file, self._tls.certificate, self._tls.key)))
+        return tuple(map(_stamp, (self._tls.ca_file, self._tls.certificate_file, self._tls.key_file)))
 
     def __repr__(self) -> str:
         return f"<ClientTls minimum_version={self._tls.minimum_version}>"
@@ -61,8 +61,8 @@ def context_of(tls: Tls) -> ssl.SSLContext:
     context.minimum_version = _VERSIONS[tls.minimum_version]
     # We speak nothing else; a server that has only HTTP/2 says so here instead of in gibberish.
     context.set_alpn_protocols(["http/1.1"])
-    if tls.certificate is not None:
-        context.load_cert_chain(tls.certificate, tls.key, password=_no_password)
+    if tls.certificate_file is not None:
+        context.load_cert_chain(tls.certificate_file, tls.key_file, password=_no_password)
     return context
 
 

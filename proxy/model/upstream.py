@@ -95,8 +95,8 @@ class Tls:
 
     ca_file: Path | None = None
     server_name: str | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
     minimum_version: str = "1.2"
 
 

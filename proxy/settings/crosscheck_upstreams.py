@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from proxy.settings.crosscheck import ANY, Pattern, select
 from proxy.settings.document import Listing, Node, Scalar, Table
 from proxy.settings.explain import came
-from proxy.settings.origins import MAX_ENDPOINTS
+from proxy.settings.origins import MAX_ENDPOINTS, endpoint_of
 from proxy.settings.places import Places
 from proxy.settings.problem import Collector, KeyPath
 
@@ -42,12 +42,21 @@ def _urls(upstream: Table) -> Iterator[Finding]:
         yield ("urls",), f"expected at most {MAX_ENDPOINTS} endpoints, got {len(urls.items)}"
     first: dict[str, Node] = {}
     for position, item in enumerate(urls.items):
-        url = _text(item)
-        if url is not None and first.setdefault(url, item) is not item:
+        address = _address(_text(item))
+        if address is not None and first.setdefault(address, item) is not item:
+            where = first[address].place
             yield (
                 ("urls", position),
-                f"expected a URL of its own, got {came(item)}, which is at {first[url].place}",
+                f"expected an address of its own, got {came(item)}, which is that of {where}",
             )
+
+
+def _address(url: str | None) -> str | None:
+    """Return what `url` is called in records and metrics, or None if it is no URL."""
+    try:
+        return None if url is None else endpoint_of(url).address
+    except (KeyError, ValueError):
+        return None  # the schema complains about it
 
 
 def _tls(upstream: Table) -> Iterator[Finding]:
@@ -59,8 +68,8 @@ def _tls(upstream: Table) -> Iterator[Finding]:
     texts = [text for node in written if (text := _text(node)) is not None]
     if texts and not any(text.startswith("https://") for text in texts):
         yield ("tls",), "expected an `https://` URL beside it, got none: nothing would be encrypted"
-    if _is_given(tls, "key") and not _is_given(tls, "certificate"):
-        yield ("tls",), "expected `certificate` beside `key`, got the key alone"
+    if _is_given(tls, "key_file") and not _is_given(tls, "certificate_file"):
+        yield ("tls",), "expected `certificate_file` beside `key_file`, got the key alone"
 
 
 def _rewrite(route: Table) -> Iterator[Finding]:

@@ -125,8 +125,8 @@ class UpstreamTls(Section):
     server_name: Word | None = setting(
         None, "Name that the certificate is for, sent as SNI; the host of the URL if left out."
     )
-    certificate: ConfigFile | None = setting(None, "Certificate chain that rolegate shows, in PEM.")
-    key: ConfigFile | None = setting(None, "Its private key, in PEM, not encrypted.")
+    certificate_file: ConfigFile | None = setting(None, "Certificate chain that rolegate shows, in PEM.")
+    key_file: ConfigFile | None = setting(None, "Its private key, in PEM, not encrypted.")
     minimum_version: TlsVersion = setting("1.2", "Oldest version of TLS that is spoken.")
 
 

@@ -102,8 +102,8 @@ def test_upstreams_keep_everything_that_is_written(tmp_path: Path) -> None:
             tls=Tls(
                 ca_file=tmp_path / "ca.pem",
                 server_name="b.example",
-                certificate=Path("/c.pem"),
-                key=tmp_path / "k.pem",
+                certificate_file=Path("/c.pem"),
+                key_file=tmp_path / "k.pem",
                 minimum_version="1.3",
             ),
         ),

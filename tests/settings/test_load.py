@@ -51,8 +51,8 @@ FULL = r"""
         "retries": {"attempts": 1, "budget_percent": 2, "reserve": 3},
         "dns": {"refresh": "1s", "deny_networks": ["10.0.0.0/8"], "unsafe_allow_metadata": true},
         "tls": {
-            "ca_file": "ca.pem", "server_name": "b.example", "certificate": "/c.pem", "key": "k.pem",
-            "minimum_version": "1.3"
+            "ca_file": "ca.pem", "server_name": "b.example", "certificate_file": "/c.pem",
+            "key_file": "k.pem", "minimum_version": "1.3"
         }
     }},
     "routes": [{
