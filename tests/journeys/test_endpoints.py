@@ -1,7 +1,6 @@
 """Upstreams with several endpoints, as an operator and a caller meet them."""
 
 import asyncio
-import os
 import socket
 import ssl
 from collections import Counter
@@ -278,38 +277,40 @@ async def test_nginx_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
 async def test_a_response_that_ends_with_the_connection_is_whole_only_after_a_farewell(
     tmp_path: Path, says_goodbye: bool
 ) -> None:
-    """Anybody in between can cut a connection; only the upstream can say, within TLS, that this is the end."""
+    """Anybody in between can cut a connection; only the upstream can say within TLS that this is all."""
     authority = Authority(tmp_path)
     issued = authority.server("localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(issued.certificate_file, issued.key_file)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\nas far as it g")
-        await writer.drain()
-        if not says_goodbye:
-            # Below TLS: what the peer sees is the end of TCP, in order.
-            raw = writer.get_extra_info("socket")
-            os.dup2(nowhere.fileno(), raw.fileno())
-        writer.close()
-
-    nowhere, other = socket.socketpair()
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    settings = {"tls": {"ca_file": str(authority.ca_file), "server_name": "localhost"}}
-    async with LocalProxy(url, upstream=settings) as proxy, ScriptedClient(proxy.port) as client:
-        await client.send(get("/a"))
+    def serve() -> None:
+        connection, _ = listener.accept()
+        connection.settimeout(5)
+        tls = context.wrap_socket(connection, server_side=True)
+        tls.recv(65_536)
+        tls.sendall(b"HTTP/1.1 200 OK\r\n\r\nas far as it g")
         if says_goodbye:
-            assert (await client.read_response()).body == b"as far as it g"
+            tls.unwrap().close()
         else:
-            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-                await client.read_response()
-        await proxy.until_quiet()
-        assert proxy.reasons[-1] == ("outcome", "completed" if says_goodbye else "upstream-reset")
-    server.close()
-    nowhere.close()
-    other.close()
+            socket.close(tls.detach())  # the end of TCP, in order, and nothing within TLS
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        settings = {"tls": {"ca_file": str(authority.ca_file), "server_name": "localhost"}}
+        async with (
+            LocalProxy(url, upstream=settings) as proxy,
+            ScriptedClient(proxy.port) as client,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(asyncio.to_thread(serve))
+            await client.send(get("/a"))
+            if says_goodbye:
+                assert (await client.read_response()).body == b"as far as it g"
+            else:
+                with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                    await client.read_response()
+            await proxy.until_quiet()
+            assert proxy.reasons[-1] == ("outcome", "completed" if says_goodbye else "upstream-reset")
 
 
 class TlsNginx(Nginx):
