@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from proxy.errors import RequestError
 from proxy.forward.interfaces import Receiver
+from proxy.forward.refusing import REFUSALS, ResponseRefused, tell_end
 from proxy.model.decision import Reason
 from proxy.model.upstream import Timeouts
 from proxy.wire.framing import Framing, response_framing
@@ -24,6 +24,7 @@ from proxy.wire.headers import (
     normal_name,
     without_nominated,
 )
+from proxy.wire.plain_response import PlainHead, read_plain
 
 if TYPE_CHECKING:
     from proxy.forward.pool import Pool
@@ -51,7 +52,9 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_bytes",
         "_is_blocked",
         "_is_complete",
+        "_is_fresh",
         "_is_paused",
+        "_left",
         "_lines",
         "_nominated",
         "_parser",
@@ -84,7 +87,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._framing: Framing | None = None
         self._is_blocked = False
         self._is_complete = False
+        self._is_fresh = True
         self._is_paused = False
+        self._left = 0
         self._can_reuse = False
         self._saw_eof = False
         self._silent_bytes = 0
@@ -103,6 +108,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = receiver
         self._request_ended = False
         self._is_complete = False
+        self._is_fresh = True
+        self._left = 0
         self._framing = None
         self._silent_bytes = 0
         self._timeouts = self._pool.timeouts
@@ -156,17 +163,52 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]  # a stream transport, by the way it was made
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio.Protocol
-        if self._receiver is None:
+        receiver = self._receiver
+        if receiver is None:
             # Bytes that nobody asked for would be read as the answer to the next request.
             self._close()
             return
-        self._silent_bytes += len(data)
         try:
-            self._feed(data)
+            if self._left:
+                self._pass_on(receiver, data)
+            elif not self._is_fresh or receiver.method == "HEAD" or (head := read_plain(data)) is None:
+                self._is_fresh = False
+                self._silent_bytes += len(data)
+                self._feed(data)
+            else:
+                self._begin_plain(receiver, head, data)
         except Exception:
             # The boundary of the request: a fault of ours is not the upstream's, and leaves nobody waiting.
             log.exception("passing on a response failed")
             self._fail(Reason.INTERNAL_ERROR)
+
+    def _begin_plain(self, receiver: Receiver, head: PlainHead, data: bytes) -> None:
+        """Hand on an everyday response, which the parser does not need to see."""
+        length = head.content_length
+        self._is_fresh = False
+        self._status = head.status
+        self._framing = Framing.LENGTH if length else Framing.NONE
+        self._left = length
+        receiver.response_head(head.status, head.phrase, head.lines, self._framing, length)
+        self._pass_on(receiver, data[head.size :])
+
+    def _pass_on(self, receiver: Receiver, data: bytes) -> None:
+        """Hand on a piece of the body of an everyday response, whose end is counted."""
+        left = self._left - len(data)
+        self._left = max(left, 0)
+        if left < 0:
+            # Bytes too many: the response stands, and the connection is not used again.
+            data = data[:left]
+        if data and self._receiver is not None:
+            receiver.response_body(data)
+        if self._receiver is None:
+            return  # it was dropped meanwhile
+        if left > 0:
+            self._set_deadline()
+            receiver.response_flush()
+        else:
+            self._can_reuse = left == 0
+            self._finish(receiver)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -205,7 +247,7 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             return
         if error is None and self._saw_eof and self._framing is Framing.UNTIL_CLOSE:
-            _tell_end(receiver)
+            tell_end(receiver)
         else:
             # Closed between two requests, and we could not know yet when we sent the second.
             is_stale = self._status != 0 and self._framing is None and self._silent_bytes == 0
@@ -324,7 +366,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.standing.answered(self._status, self._pool.now)
         if receiver.method == "HEAD":
             self._parser = httptools.HttpResponseParser(self)
-        is_told = _tell_end(receiver)
+        is_told = tell_end(receiver)
         is_free = self._request_ended and not self._is_paused and not self._is_blocked
         # Only now: it may be lent to the next request at once.
         if is_told and is_free and self._can_reuse:
@@ -346,23 +388,3 @@ class UpstreamConnection(asyncio.Protocol):
     def __repr__(self) -> str:
         state = "idle" if self._receiver is None else "busy"
         return f"<UpstreamConnection {self._pool.upstream.name} {state}>"
-
-
-def _tell_end(receiver: Receiver) -> bool:
-    """Tell the receiver that its response is complete; False if it could not do its part."""
-    try:
-        receiver.response_end()
-    except Exception:
-        # The boundary of the request: nobody else would tell its client, and nobody else is to suffer.
-        log.exception("ending a response failed")
-        receiver.response_failed(Reason.INTERNAL_ERROR)
-        return False
-    return True
-
-
-class ResponseRefused(Exception):  # noqa: N818 - it stops the parser, it is no error
-    """The upstream's response is not one that we pass on; raised inside the parser's callbacks only."""
-
-
-# What stops the parser because of the upstream's bytes; anything else is a fault of ours.
-REFUSALS = (ResponseRefused, RequestError)
