@@ -59,7 +59,9 @@ class Dialer:
                     async with asyncio.timeout((end - loop.time()) / left):
                         return await self._connect_to(address, make)
                 except (OSError, UpstreamError) as error:
-                    log.info("`%s` at %s: %s", self._endpoint.address, address, error or "no answer in time")
+                    log.info(
+                        "`%s` at %s: %s", self._endpoint.address, address, str(error) or "no answer in time"
+                    )
         raise UpstreamError(Reason.UPSTREAM_UNREACHABLE, f"`{self._endpoint.host}` has no address")
 
     async def _addresses(self) -> tuple[str, ...]:

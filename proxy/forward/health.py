@@ -105,3 +105,4 @@ class Question(asyncio.Protocol):
     def _give_up(self, why: str) -> None:
         if not self.status.done():
             self.status.set_exception(ConnectionResetError(why))
+            self.status.exception()  # seen, even if the one who asked has given up before

@@ -85,7 +85,7 @@ class Name:
                 found = await resolve(self.host)
         except OSError as error:  # TimeoutError is one
             self.failures += 1
-            log.warning("`%s` cannot be resolved: %s", self.host, error or "no answer in time")
+            log.warning("`%s` cannot be resolved: %s", self.host, str(error) or "no answer in time")
             return
         self.refresh_at = now + self._refresh_s
         gone = set(self.addresses) - set(found)

@@ -256,7 +256,7 @@ class Pool:
                 lambda: UpstreamConnection(self), upstream.connect_timeout_s
             )
         except (OSError, UpstreamError) as error:  # TimeoutError is the former
-            log.info("upstream `%s` cannot be reached: %s", upstream.name, error or "no answer in time")
+            log.info("upstream `%s` cannot be reached: %s", upstream.name, str(error) or "no answer in time")
         finally:
             self._connecting -= 1
         if connection is not None and connection.is_open:
