@@ -14,6 +14,7 @@ import httptools
 
 from proxy.forward.interfaces import Receiver
 from proxy.forward.refusing import REFUSALS, ResponseRefused, tell_end
+from proxy.forward.tls import said_farewell
 from proxy.model.decision import Reason
 from proxy.model.upstream import Timeouts
 from proxy.wire.framing import Framing, response_framing
@@ -235,8 +236,8 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.response_flush()
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
-        # Over TLS this is the peer's farewell; whoever cuts the connection in between cannot say it.
-        self._saw_eof = True
+        tls = None if self.transport is None else self.transport.get_extra_info("ssl_object")
+        self._saw_eof = tls is None or said_farewell(tls)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol

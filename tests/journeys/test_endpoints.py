@@ -1,8 +1,6 @@
 """Upstreams with several endpoints, as an operator and a caller meet them."""
 
 import asyncio
-import socket
-import ssl
 from collections import Counter
 from pathlib import Path
 
@@ -271,46 +269,6 @@ async def test_nginx_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
         wrong = {**both, "server_name": "other.internal"}
         async with LocalProxy(url, upstream={"tls": wrong}) as proxy, ScriptedClient(proxy.port) as client:
             assert (await client.request(get("/api/"))).status == 502
-
-
-@pytest.mark.parametrize("says_goodbye", [True, False])
-async def test_a_response_that_ends_with_the_connection_is_whole_only_after_a_farewell(
-    tmp_path: Path, says_goodbye: bool
-) -> None:
-    """Anybody in between can cut a connection; only the upstream can say within TLS that this is all."""
-    authority = Authority(tmp_path)
-    issued = authority.server("localhost")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(issued.certificate_file, issued.key_file)
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        connection.settimeout(5)
-        tls = context.wrap_socket(connection, server_side=True)
-        tls.recv(65_536)
-        tls.sendall(b"HTTP/1.1 200 OK\r\n\r\nas far as it g")
-        if says_goodbye:
-            tls.unwrap().close()
-        else:
-            socket.close(tls.detach())  # the end of TCP, in order, and nothing within TLS
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        settings = {"tls": {"ca_file": str(authority.ca_file), "server_name": "localhost"}}
-        async with (
-            LocalProxy(url, upstream=settings) as proxy,
-            ScriptedClient(proxy.port) as client,
-            asyncio.TaskGroup() as group,
-        ):
-            group.create_task(asyncio.to_thread(serve))
-            await client.send(get("/a"))
-            if says_goodbye:
-                assert (await client.read_response()).body == b"as far as it g"
-            else:
-                with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-                    await client.read_response()
-            await proxy.until_quiet()
-            assert proxy.reasons[-1] == ("outcome", "completed" if says_goodbye else "upstream-reset")
 
 
 class TlsNginx(Nginx):
