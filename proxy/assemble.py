@@ -21,7 +21,7 @@ from proxy.authorize.routing import RouteTable
 from proxy.control.admin import Admin
 from proxy.environment import Environment
 from proxy.errors import ConfigurationError
-from proxy.forward.pool import Pool
+from proxy.forward.forwarder import Forwarder
 from proxy.gauges import limit_sources, sources
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
@@ -62,7 +62,7 @@ class Staged:
     """A configuration with its parts, of which nothing is in force yet; whoever lets go of it undoes it."""
 
     settings: Settings
-    pools: dict[str, Pool]
+    pools: dict[str, Forwarder]
     keys: KeyRing
     cache: TokenCache
     resolver: Resolver
@@ -88,7 +88,7 @@ class Proxy:
         self._fetch = HttpFetch()
         self._metrics = RequestMetrics()
         self._retired = Retired()
-        self.pools: dict[str, Pool] = {}
+        self.pools: dict[str, Forwarder] = {}
         self.policy = PolicyMetrics()
         self.reloads = ReloadCounts()
         self.admissions = Admissions()
@@ -135,7 +135,9 @@ class Proxy:
 
         May run on a thread, since it takes a while for thousands of routes; `commit` takes none.
         """
-        pools = succeed(self.pools, upstreams_of(settings), lambda it: Pool(it, self._tasks, time.monotonic))
+        pools = succeed(
+            self.pools, upstreams_of(settings), lambda it: Forwarder(it, self._tasks, time.monotonic)
+        )
         keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
         # Never the entries of another configuration: their roles are those of its bindings.
         cache = TokenCache(settings.token_cache.max_entries)
@@ -146,7 +148,7 @@ class Proxy:
     def commit(self, staged: Staged) -> None:
         """Put what was staged in force, at once and whole; requests under way keep what they started with."""
         staged.keys.inherit(self.keys)
-        staged.cache.count_on(self.cache)
+        staged.resolver.count_on(self.resolver)
         self.keys.stop()
         replaced = [pool for name, pool in self.pools.items() if staged.pools.get(name) is not pool]
         self._retired.add(replaced, self.environment.holder.current)
@@ -193,7 +195,7 @@ class Proxy:
         return lacking
 
     def _live(
-        self, settings: Settings, pools: Mapping[str, Pool], keys: KeyRing, cache: TokenCache
+        self, settings: Settings, pools: Mapping[str, Forwarder], keys: KeyRing, cache: TokenCache
     ) -> tuple[Resolver, Live]:
         mapper = RoleMapper(roles_of(settings))
         headers = settings.identity_headers
@@ -221,7 +223,7 @@ class Proxy:
             door=self.admissions.door(door_limits_of(settings)),
         )
 
-    def _passage(self, route: Route, settings: Settings, mapper: RoleMapper, pool: Pool) -> Passage:
+    def _passage(self, route: Route, settings: Settings, mapper: RoleMapper, pool: Forwarder) -> Passage:
         return Passage(
             route,
             compile_policy(route.policy, mapper).decide,
@@ -314,5 +316,5 @@ def policy_version(settings: Settings) -> str:
     }
     routes = {route.name: route for route in routes_of(settings)}
     roles = {role.name: role for role in roles_of(settings)}
-    upstreams = {name: upstream.url for name, upstream in settings.upstreams.items()}
+    upstreams = {name: upstream.origins for name, upstream in settings.upstreams.items()}
     return fingerprint(issuers, roles, upstreams, routes)

@@ -5,7 +5,8 @@ from time import monotonic
 
 from proxy import __version__
 from proxy.accept.listener import Listener
-from proxy.forward.pool import Pool
+from proxy.forward.forwarder import Forwarder
+from proxy.forward.standing import Standing, State
 from proxy.identify.cache import TokenCache
 from proxy.identify.keyring import KeyRing
 from proxy.identify.resolver import Resolver
@@ -16,7 +17,7 @@ from proxy.record.state_metrics import Rows, Source
 
 
 def sources(
-    recorder: Recorder, keys: KeyRing, cache: TokenCache, pools: Mapping[str, Pool], listener: Listener
+    recorder: Recorder, keys: KeyRing, cache: TokenCache, pools: Mapping[str, Forwarder], listener: Listener
 ) -> Iterator[Source]:
     """Yield every source of state, part by part."""
     yield Source(
@@ -29,6 +30,8 @@ def sources(
     yield from _of_issuers(keys)
     yield from _of_the_token_cache(cache)
     yield from _of_upstreams(pools)
+    yield from _of_endpoints(pools)
+    yield from _of_retries_and_lookups(pools)
     yield from _of_the_audit_trail(recorder)
 
 
@@ -96,7 +99,7 @@ def _of_the_token_cache(cache: TokenCache) -> Iterator[Source]:
     )
 
 
-def _of_upstreams(pools: Mapping[str, Pool]) -> Iterator[Source]:
+def _of_upstreams(pools: Mapping[str, Forwarder]) -> Iterator[Source]:
     def connections() -> Rows:
         for name, pool in pools.items():
             yield (name, "busy"), pool.busy_count
@@ -125,6 +128,74 @@ def _of_upstreams(pools: Mapping[str, Pool]) -> Iterator[Source]:
         labels=("upstream", "reason"),
         is_counter=True,
         rows=failures,
+    )
+
+
+def _of_endpoints(upstreams: Mapping[str, Forwarder]) -> Iterator[Source]:
+    def standings() -> Iterator[tuple[tuple[str, str], Standing]]:
+        for name, forwarder in upstreams.items():
+            for pool in forwarder.pools:
+                if pool.standing is not None:
+                    yield (name, pool.address), pool.standing
+
+    def checks() -> Rows:
+        for labels, standing in standings():
+            yield (*labels, "passed"), standing.checks_passed
+            yield (*labels, "failed"), standing.checks_failed
+
+    yield Source(
+        name="rolegate_endpoint_state",
+        text="1 for the state in which the endpoint is: good, ejected, half-open or unhealthy.",
+        labels=("upstream", "endpoint", "state"),
+        rows=lambda: [
+            ((*labels, state.value), float(standing.state is state))
+            for labels, standing in standings()
+            for state in State
+        ],
+    )
+    yield Source(
+        name="rolegate_endpoint_ejections",
+        text="How often the endpoint was left alone because requests failed there.",
+        labels=("upstream", "endpoint"),
+        is_counter=True,
+        rows=lambda: [(labels, standing.ejections) for labels, standing in standings()],
+    )
+    yield Source(
+        name="rolegate_endpoint_checks",
+        text="Health checks of the endpoint by result.",
+        labels=("upstream", "endpoint", "result"),
+        is_counter=True,
+        rows=checks,
+    )
+
+
+def _of_retries_and_lookups(upstreams: Mapping[str, Forwarder]) -> Iterator[Source]:
+    def lookups() -> Rows:
+        for upstream, forwarder in upstreams.items():
+            for pool in forwarder.pools:
+                if (name := pool.dialer.name) is not None:
+                    yield (upstream, pool.address, "success"), name.lookups - name.failures
+                    yield (upstream, pool.address, "failure"), name.failures
+
+    def retries() -> Rows:
+        for name, forwarder in upstreams.items():
+            yield (name, "sent"), forwarder.budget.spent
+            yield (name, "over-budget"), forwarder.budget.refused
+            yield (name, "stale-connection"), forwarder.stale_retries
+
+    yield Source(
+        name="rolegate_endpoint_lookups",
+        text="Look-ups of the endpoint's name by result.",
+        labels=("upstream", "endpoint", "result"),
+        is_counter=True,
+        rows=lookups,
+    )
+    yield Source(
+        name="rolegate_upstream_retries",
+        text="Requests sent again, and those that were not because the budget was spent.",
+        labels=("upstream", "result"),
+        is_counter=True,
+        rows=retries,
     )
 
 

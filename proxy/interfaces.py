@@ -11,6 +11,7 @@ from proxy.model.credential import Credential
 from proxy.model.decision import Decision, Reason
 from proxy.model.flow import Flow
 from proxy.model.identity import Identity
+from proxy.model.upstream import Timeouts
 from proxy.model.verdict import Verdict
 from proxy.wire.framing import Framing
 
@@ -57,10 +58,24 @@ class Receiver(Protocol):
     Takes the response to one request, piece by piece, in order.
 
     After `response_end` or `response_failed` nothing more comes. Pieces that arrive together are
-    followed by one `response_flush`.
+    followed by one `response_flush`. `upstream_address` is where the request was sent last,
+    `failed_addresses` where it was sent in vain before.
     """
 
     method: str
+    upstream_address: str
+    failed_addresses: tuple[str, ...]
+
+    @property
+    def affinity(self) -> bytes:
+        """What requests have in common that should meet the same endpoint."""
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether the request can be sent a second time: safely, whole, and before any response."""
+
+    def take_back(self) -> None:
+        """Give up the connection, if there was one, and wait to `take` another."""
 
     def take(self, outbound: "Outbound") -> None:
         """Send the request on `outbound`."""
@@ -95,6 +110,9 @@ class Receiver(Protocol):
 class Outbound(Protocol):
     """A connection to an upstream, lent for one request."""
 
+    def limit(self, timeouts: Timeouts) -> None:
+        """Let these times hold for this response, instead of the upstream's."""
+
     def send(self, data: bytes) -> None:
         """Send bytes of the request."""
 
@@ -114,9 +132,8 @@ class Outbound(Protocol):
 class Forwarder(Protocol):
     """Finds a connection for a request."""
 
-    address: str
-
-    def acquire(self, receiver: Receiver) -> None:
+    @property
+    def acquire(self) -> Callable[[Receiver], None]:
         """Call `receiver.take`, at once or later, or `receiver.response_failed`."""
 
     def cancel(self, receiver: Receiver) -> None:

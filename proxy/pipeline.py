@@ -17,11 +17,13 @@ from proxy.interfaces import Admission, Client
 from proxy.live import Passage
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.request import Headers
+from proxy.model.route import Rewrite
 from proxy.outgoing import EarlyBody
 from proxy.relaying import Relaying
 from proxy.wire.framing import LAST_CHUNK, Framing, chunk
 from proxy.wire.headers import claimed_host
 from proxy.wire.reading import HeaderBlock, read_head
+from proxy.wire.rewrite import rewritten_path
 
 log = logging.getLogger("rolegate.pipeline")
 
@@ -100,6 +102,8 @@ class Exchange(Relaying):
             return
         framed = chunk(data) if self._is_chunked_in else data
         if self._outbound is not None:
+            if self._early_body is not None:
+                self._early_body = self._early_body.keep(framed)
             self._outbound.send(framed)
             return
         if self._early_body is None:
@@ -176,6 +180,8 @@ class Exchange(Relaying):
         self.decision = decision
         self.reason = decision.reason
         what = self._live.audit_members(passage, self.identity, decision)
+        if passage is not None and passage.route.rewrite is not None:
+            what += self._rewritten(passage.route.rewrite)
         self._counts().decided(decision.reason)
         self._is_on_record = self._environment.trail.decide(self, what, self)
 
@@ -197,6 +203,11 @@ class Exchange(Relaying):
             return verdict.refusal
         self._place = admission
         return allowed
+
+    def _rewritten(self, rewrite: Rewrite) -> str:
+        """Return the audit member that says what goes upstream instead of the path."""
+        assert self.request is not None
+        return f',"upstream_path":"{rewritten_path(rewrite, self.request.path)}"'
 
     def _is_too_large(self, passage: Passage) -> bool:
         limit, head = passage.route.max_body_bytes, self._head
@@ -227,7 +238,6 @@ class Exchange(Relaying):
             self._fail(self._early_failure)
             return
         assert passage is not None
-        self.upstream_address = passage.forwarder.address
         self._waits_for_connection = True
         passage.forwarder.acquire(self)
 

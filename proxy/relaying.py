@@ -8,8 +8,11 @@ decision is on record.
 from proxy.ending import Ending
 from proxy.interfaces import Outbound
 from proxy.model.decision import Reason
-from proxy.outgoing import head_pieces
+from proxy.outgoing import EarlyBody, head_pieces
 from proxy.wire.framing import LAST_CHUNK, Framing
+
+# RFC 9110 section 9.2.2, without TRACE, which is never forwarded: twice is the same as once.
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 class Relaying(Ending):
@@ -26,17 +29,46 @@ class Relaying(Ending):
         assert passage is not None
         self._waits_for_connection = False
         self._outbound = outbound
+        if passage.route.timeouts is not None:
+            outbound.limit(passage.route.timeouts)
         if self._client.is_blocked:
             outbound.pause()
         parts = head_pieces(self._environment, self._live, passage, head, self.identity, self.request_id)
         if self._early_body is not None:
             parts += self._early_body.take()
-            self._early_body = None
+            if self._early_body.is_large or self.method not in IDEMPOTENT:
+                self._early_body = None
+        elif not self._request_complete and self.method in IDEMPOTENT:
+            self._early_body = EarlyBody(self._client)  # keeps what follows, so that it can be sent again
         if self._request_complete and self._is_chunked_in:
             parts.append(LAST_CHUNK)
         outbound.send(b"".join(parts))
         if self._request_complete:
             outbound.end_request()
+
+    @property
+    def affinity(self) -> bytes:
+        """The identity, or the address of a client without one."""
+        identity = self.identity
+        key = self.client_address if identity is None else f"{identity.issuer}\0{identity.subject}"
+        return key.encode("utf-8", "surrogatepass")
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether the request can be sent a second time: safely, whole, and before any response."""
+        return (
+            self.method in IDEMPOTENT
+            and self.status == 0
+            and not self._reply.has_spoken
+            and (self.bytes_in == 0 or self._early_body is not None)
+        )
+
+    def take_back(self) -> None:
+        """Wait for another connection; what was sent on the last one came to nothing."""
+        outbound, self._outbound = self._outbound, None
+        self._waits_for_connection = True
+        if outbound is not None and not self._request_complete:
+            self._client.resume_request()  # the upstream that had it wait is gone
 
     def upstream_blocked(self) -> None:
         """Hold the request body back: the upstream does not keep up."""

@@ -17,10 +17,10 @@ class Reply:
     Writes one response to one client.
 
     `keep_alive` says whether the connection may carry another request; `has_begun` whether any of
-    the final response is on its way.
+    the final response is on its way, `has_spoken` whether an interim one was sent.
     """
 
-    __slots__ = ("_client", "_is_chunked", "_pieces", "_version", "has_begun", "keep_alive")
+    __slots__ = ("_client", "_is_chunked", "_pieces", "_version", "has_begun", "has_spoken", "keep_alive")
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -29,6 +29,7 @@ class Reply:
         self._is_chunked = False
         self.keep_alive = False
         self.has_begun = False
+        self.has_spoken = False
 
     def expect(self, version: str, *, keep_alive: bool) -> None:
         """Note what the request asked for."""
@@ -38,6 +39,7 @@ class Reply:
     def interim(self, status: int, phrase: bytes, lines: list[bytes]) -> None:
         """Pass on a 1xx response, which HTTP/1.0 does not know."""
         if self._version != "1.0":
+            self.has_spoken = True
             # At once: the final response has not begun, and may still become ours.
             self._client.write(b"".join((status_line(status, phrase), *lines, b"\r\n")))
 

@@ -31,6 +31,9 @@ class Lender(Protocol):
     def sweep(self, now: float) -> None:
         """Close what has waited too long."""
 
+    def drain(self) -> None:
+        """Close idle connections now, and the others as their requests end."""
+
     def close(self) -> None:
         """Drop every connection."""
 
@@ -59,7 +62,9 @@ class Retired:
 
     def add(self, pools: Iterable[Lender], live: Live) -> None:
         """Keep `pools` until nobody holds `live`, the last configuration in which they stood."""
-        self._pools += [(weakref.ref(live), pool) for pool in pools]
+        for pool in pools:
+            pool.drain()
+            self._pools.append((weakref.ref(live), pool))
 
     def sweep(self, now: float) -> None:
         """Keep deadlines, and end what nobody can use any more; called several times a second."""

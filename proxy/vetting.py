@@ -4,10 +4,11 @@ import time
 
 from proxy.authorize.lint import lint
 from proxy.errors import ConfigurationError
+from proxy.forward.faults import faults
 from proxy.identify.issuers import Issuer, KeyTimes
 from proxy.identify.profiles import PROFILES
 from proxy.settings import schema
-from proxy.settings.convert import roles_of, routes_of
+from proxy.settings.convert import roles_of, routes_of, upstreams_of
 from proxy.settings.problem import Problem
 from proxy.settings.schema import Settings
 
@@ -20,6 +21,9 @@ def problems(settings: Settings) -> list[Problem]:
             issuer_of(alias, issuer)
         except ConfigurationError as error:
             errors.append(Problem(settings.place("issuers", alias), f"issuers.{alias}", str(error)))
+    for upstream in upstreams_of(settings):
+        where = ("upstreams", upstream.name)
+        errors += (Problem(settings.place(*where), settings.key(*where), fault) for fault in faults(upstream))
     return errors
 
 

@@ -48,10 +48,10 @@ def test_the_limits_of_an_upstream_arrive_where_they_hold(tmp_path: Path) -> Non
     given = {"url": URL, "max_connections": 5, "max_waiting": 6, "timeouts": times}
     settings = settings_of(tmp_path, upstreams={"api": given})
     (upstream,) = upstreams_of(settings)
-    assert (upstream.name, upstream.host, upstream.port) == ("api", "127.0.0.1", 9000)
+    assert (upstream.name, upstream.endpoints[0].address) == ("api", "127.0.0.1:9000")
     assert (upstream.max_connections, upstream.max_waiting) == (5, 6)
-    assert (upstream.connect_timeout_s, upstream.response_timeout_s) == (1, 2)
-    assert (upstream.body_idle_timeout_s, upstream.keep_alive_s) == (3, 4)
+    assert (upstream.connect_timeout_s, upstream.timeouts.response_s) == (1, 2)
+    assert (upstream.timeouts.body_idle_s, upstream.keep_alive_s) == (3, 4)
 
 
 def test_what_a_linter_calls_an_error_does_not_start(tmp_path: Path) -> None:
@@ -111,3 +111,13 @@ async def test_readiness_says_what_is_missing() -> None:
 async def test_the_state_is_shown_without_secrets() -> None:
     async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
         assert repr(proxy.proxy) == f"<Proxy port={proxy.proxy.port} admin_port={proxy.proxy.admin_port}>"
+
+
+def test_what_is_wrong_with_an_upstream_shows_before_anything_starts(tmp_path: Path) -> None:
+    tls = {"url": "https://a.example", "tls": {"ca_file": "none.pem"}}
+    upstreams = {"api": {"url": "http://169.254.169.254"}, "tls": tls}
+    found = problems(settings_of(tmp_path, upstreams=upstreams))
+    assert [(problem.key, problem.message.split(":")[0]) for problem in found] == [
+        ("upstreams.api", "endpoint `169.254.169.254"),
+        ("upstreams.tls", "tls"),
+    ]

@@ -1,6 +1,6 @@
 import json
 
-from proxy.forward.pool import Pool
+from proxy.forward.forwarder import Forwarder
 from proxy.live import Holder, Live, Passage
 from proxy.model.audit import ANONYMOUS, identity_members
 from proxy.model.credential import Credential
@@ -8,10 +8,10 @@ from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity, IdentityKind
 from proxy.model.policy import Policy
 from proxy.model.route import Route
-from proxy.model.upstream import Upstream
 from proxy.record.metrics import RouteCounts
 from proxy.tasks import TaskOwner
 from proxy.wire.headers import RequestHeaders
+from tests.forward.test_pool import an_upstream
 
 ALLOWED = Decision(True, Reason.ALLOWED, "a.allow[0]")
 
@@ -36,22 +36,11 @@ class NoIdentities:
 
 
 def passage() -> Passage:
-    upstream = Upstream(
-        name="u",
-        host="127.0.0.1",
-        port=1,
-        max_connections=1,
-        max_waiting=1,
-        connect_timeout_s=1,
-        response_timeout_s=1,
-        body_idle_timeout_s=1,
-        keep_alive_s=1,
-    )
     return Passage(
         Route(name='a "route"', paths=("/**",), policy=Policy(route="a"), upstream="u"),
         lambda identity, request, now: ALLOWED,
         {},
-        Pool(upstream, TaskOwner(), lambda: 0.0),
+        Forwarder(an_upstream(1), TaskOwner(), lambda: 0.0),
         RouteCounts("a"),
     )
 

@@ -46,7 +46,7 @@ def sending(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:
 
 
 def acquiring(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("proxy.forward.pool.Pool.acquire", fail)
+    patch.setattr(proxy.proxy.pools["api"], "acquire", fail)
 
 
 def responding(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:

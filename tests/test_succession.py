@@ -2,37 +2,36 @@
 
 from dataclasses import replace
 
-from proxy.forward.pool import Pool
+from proxy.forward.forwarder import Forwarder
 from proxy.live import Live
-from proxy.model.upstream import Upstream
+from proxy.model.upstream import Endpoint, Timeouts, Upstream
 from proxy.succession import Retired, succeed
 from proxy.tasks import TaskOwner
 from tests.test_live import live
 
 ONE = Upstream(
     name="one",
-    host="127.0.0.1",
-    port=1,
+    endpoints=(Endpoint(host="127.0.0.1", port=1),),
     max_connections=1,
     max_waiting=1,
     connect_timeout_s=1,
-    response_timeout_s=1,
-    body_idle_timeout_s=1,
+    wait_timeout_s=1,
+    timeouts=Timeouts(response_s=1, body_idle_s=1),
     keep_alive_s=1,
 )
 TWO = replace(ONE, name="two")
 
 
-def pool(upstream: Upstream) -> Pool:
-    return Pool(upstream, TaskOwner(), lambda: 0.0)
+def pool(upstream: Upstream) -> Forwarder:
+    return Forwarder(upstream, TaskOwner(), lambda: 0.0)
 
 
 def test_an_upstream_that_did_not_change_keeps_its_pool() -> None:
     before = succeed({}, [ONE, TWO], pool)
-    after = succeed(before, [ONE, replace(TWO, port=2)], pool)
+    after = succeed(before, [ONE, replace(TWO, keep_alive_s=2)], pool)
     assert after["one"] is before["one"]
     assert after["two"] is not before["two"]
-    assert after["two"].upstream.port == 2
+    assert after["two"].upstream.keep_alive_s == 2
     assert list(succeed(before, [TWO], pool)) == ["two"]
 
 
@@ -46,6 +45,10 @@ class Lending:
         self.waiting_count = 0
         self.swept: list[float] = []
         self.is_closed = False
+        self.is_draining = False
+
+    def drain(self) -> None:
+        self.is_draining = True
 
     def sweep(self, now: float) -> None:
         self.swept.append(now)
@@ -64,6 +67,7 @@ def test_a_pool_outlives_every_request_that_may_use_it() -> None:
     """A request may hold the old configuration while its issuer's keys are fetched, far from any pool."""
     lending = Lending()
     made, held = retired(lending)
+    assert lending.is_draining
     made.sweep(1.0)
     assert (lending.is_closed, lending.swept, len(made)) == (False, [1.0], 1)
     held.clear()

@@ -13,9 +13,18 @@ from typing import TYPE_CHECKING
 import httptools
 
 from proxy.forward.interfaces import Receiver
+from proxy.forward.refusing import REFUSALS, ResponseRefused, tell_end
+from proxy.forward.tls import said_farewell
 from proxy.model.decision import Reason
+from proxy.model.upstream import Timeouts
 from proxy.wire.framing import Framing, response_framing
-from proxy.wire.headers import EVERYDAY_CONNECTION, keep_in_response, normal_name, without_nominated
+from proxy.wire.headers import (
+    EVERYDAY_CONNECTION,
+    content_length,
+    keep_in_response,
+    normal_name,
+    without_nominated,
+)
 from proxy.wire.plain_response import PlainHead, read_plain
 
 if TYPE_CHECKING:
@@ -54,8 +63,10 @@ class UpstreamConnection(asyncio.Protocol):
         "_pool",
         "_receiver",
         "_request_ended",
+        "_saw_eof",
         "_silent_bytes",
         "_status",
+        "_timeouts",
         "_transfer_encodings",
         "deadline",
         "transport",
@@ -81,8 +92,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_paused = False
         self._left = 0
         self._can_reuse = False
+        self._saw_eof = False
         self._silent_bytes = 0
         self._status = 0
+        self._timeouts = pool.timeouts
 
     @property
     def is_open(self) -> bool:
@@ -100,7 +113,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._left = 0
         self._framing = None
         self._silent_bytes = 0
+        self._timeouts = self._pool.timeouts
         self.deadline = NEVER
+
+    def limit(self, timeouts: Timeouts) -> None:
+        """Let `timeouts` hold for this request."""
+        self._timeouts = timeouts
 
     def send(self, data: bytes) -> None:
         """Send bytes of the request."""
@@ -169,6 +187,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Hand on an everyday response, which the parser does not need to see."""
         length = head.content_length
         self._is_fresh = False
+        self._status = head.status
         self._framing = Framing.LENGTH if length else Framing.NONE
         self._left = length
         receiver.response_head(head.status, head.phrase, head.lines, self._framing, length)
@@ -196,7 +215,7 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            if error.__context__ is not None and not isinstance(error.__context__, ResponseRefused):
+            if error.__context__ is not None and not isinstance(error.__context__, REFUSALS):
                 raise
             # After a complete response this is only bytes too many: the response stands.
             if not self._is_complete:
@@ -217,6 +236,8 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.response_flush()
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
+        tls = None if self.transport is None else self.transport.get_extra_info("ssl_object")
+        self._saw_eof = tls is None or said_farewell(tls)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol
@@ -226,11 +247,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._pool.forget(self)
         if receiver is None:
             return
-        if error is None and self._framing is Framing.UNTIL_CLOSE:
-            _tell_end(receiver)
+        if error is None and self._saw_eof and self._framing is Framing.UNTIL_CLOSE:
+            tell_end(receiver)
         else:
-            self._pool.count(Reason.UPSTREAM_RESET)
-            receiver.response_failed(Reason.UPSTREAM_RESET)
+            # Closed between two requests, and we could not know yet when we sent the second.
+            is_stale = self._status != 0 and self._framing is None and self._silent_bytes == 0
+            self._pool.failed(receiver, Reason.UPSTREAM_RESET, was_sent=True, is_stale=is_stale)
 
     def pause_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
         self._is_blocked = True
@@ -246,15 +268,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _set_deadline(self) -> None:
         """Give the present state its deadline; where there is none, the client's connection has one."""
-        upstream = self._pool.upstream
+        timeouts = self._timeouts
         if self._is_blocked:
-            wait_s = upstream.body_idle_timeout_s
+            wait_s = timeouts.body_idle_s
         elif self._is_paused:
             wait_s = NEVER
         elif self._framing is not None:
-            wait_s = upstream.body_idle_timeout_s
+            wait_s = timeouts.body_idle_s
         else:
-            wait_s = upstream.response_timeout_s if self._request_ended else NEVER
+            wait_s = timeouts.response_s if self._request_ended else NEVER
         self.deadline = self._pool.now + wait_s
 
     # The parser's events.
@@ -281,7 +303,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         lowered = name.lower()
         if lowered == b"content-length":
-            self._content_length = int(value)
+            self._content_length = content_length(value)
         elif lowered == b"transfer-encoding":
             self._transfer_encodings.append(value.strip(b" \t").lower())
         elif lowered == b"connection" and value not in EVERYDAY_CONNECTION:
@@ -341,9 +363,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _finish(self, receiver: Receiver) -> None:
         self._receiver = None
+        if self._pool.standing is not None:
+            self._pool.standing.answered(self._status, self._pool.now)
         if receiver.method == "HEAD":
             self._parser = httptools.HttpResponseParser(self)
-        is_told = _tell_end(receiver)
+        is_told = tell_end(receiver)
         is_free = self._request_ended and not self._is_paused and not self._is_blocked
         # Only now: it may be lent to the next request at once.
         if is_told and is_free and self._can_reuse:
@@ -355,8 +379,7 @@ class UpstreamConnection(asyncio.Protocol):
         receiver, self._receiver = self._receiver, None
         self._close()
         if receiver is not None:
-            self._pool.count(reason)
-            receiver.response_failed(reason)
+            self._pool.failed(receiver, reason, was_sent=True)
 
     def _close(self) -> None:
         self._pool.forget(self)
@@ -366,19 +389,3 @@ class UpstreamConnection(asyncio.Protocol):
     def __repr__(self) -> str:
         state = "idle" if self._receiver is None else "busy"
         return f"<UpstreamConnection {self._pool.upstream.name} {state}>"
-
-
-def _tell_end(receiver: Receiver) -> bool:
-    """Tell the receiver that its response is complete; False if it could not do its part."""
-    try:
-        receiver.response_end()
-    except Exception:
-        # The boundary of the request: nobody else would tell its client, and nobody else is to suffer.
-        log.exception("ending a response failed")
-        receiver.response_failed(Reason.INTERNAL_ERROR)
-        return False
-    return True
-
-
-class ResponseRefused(Exception):  # noqa: N818 - it stops the parser, it is no error
-    """The upstream's response is not one that we pass on; raised inside the parser's callbacks only."""

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from proxy.model.decision import Reason
+from proxy.model.upstream import Timeouts
 from proxy.wire.framing import Framing
 
 
@@ -11,10 +12,24 @@ class Receiver(Protocol):
     Takes the response to one request, piece by piece, in order.
 
     After `response_end` or `response_failed` nothing more comes. Pieces that arrive together are
-    followed by one `response_flush`.
+    followed by one `response_flush`. `upstream_address` is where the request was sent last,
+    `failed_addresses` where it was sent in vain before.
     """
 
     method: str
+    upstream_address: str
+    failed_addresses: tuple[str, ...]
+
+    @property
+    def affinity(self) -> bytes:
+        """What requests have in common that should meet the same endpoint."""
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether the request can be sent a second time: safely, whole, and before any response."""
+
+    def take_back(self) -> None:
+        """Give up the connection, if there was one, and wait to `take` another."""
 
     def take(self, outbound: "Outbound") -> None:
         """Send the request on `outbound`."""
@@ -48,6 +63,9 @@ class Receiver(Protocol):
 
 class Outbound(Protocol):
     """The part of a connection that its request may use."""
+
+    def limit(self, timeouts: Timeouts) -> None:
+        """Let these times hold for this response, instead of the upstream's."""
 
     def send(self, data: bytes) -> None:
         """Send bytes of the request."""

@@ -1,51 +1,93 @@
 """
-The connections to one upstream: reused last in first out, bounded, with a bounded queue behind.
+The connections to one endpoint: reused last in first out, bounded, with a bounded queue behind.
 
 Law: at most `max_connections` sockets, at most `max_waiting` requests behind them, and none waits
-longer than the connect timeout. With an idle connection nothing is awaited and no task is made.
+longer than the wait timeout. With an idle connection nothing is awaited and no task is made.
 """
 
-import asyncio
 import logging
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
+from proxy.errors import UpstreamError
 from proxy.forward.connection import UpstreamConnection
+from proxy.forward.dialing import Dialer
 from proxy.forward.interfaces import Receiver
+from proxy.forward.standing import Standing
 from proxy.model.decision import Reason
-from proxy.model.upstream import Upstream
+from proxy.model.upstream import Endpoint, Upstream
 from proxy.tasks import TaskOwner
 
 log = logging.getLogger("rolegate.forward")
 
+# What speaks against an endpoint, rather than against a request or against us.
+ENDPOINT_FAILURES = frozenset(
+    {
+        Reason.UPSTREAM_UNREACHABLE,
+        Reason.UPSTREAM_TIMEOUT,
+        Reason.UPSTREAM_RESET,
+        Reason.UPSTREAM_MALFORMED,
+    }
+)
+
+
+class Resend(Protocol):
+    """Sends a request that failed to an endpoint once more."""
+
+    def __call__(
+        self, pool: "Pool", receiver: Receiver, reason: Reason, *, was_sent: bool, is_stale: bool
+    ) -> bool:
+        """Send the request again, or return False if that is not safe or not paid for."""
+
 
 class Pool:
-    """Lends the connections of one upstream; `now` is the coarse monotonic clock that `sweep` moves."""
+    """
+    Lends the connections of one endpoint; `now` is the coarse monotonic clock that `sweep` moves.
+
+    `standing` hears of responses and failures, `resend` of requests that failed; either may be None.
+    """
 
     __slots__ = (
         "_busy",
         "_clock",
         "_connecting",
         "_idle",
+        "_is_draining",
         "_tasks",
         "_waiting",
         "address",
+        "authority",
+        "dialer",
         "failures",
         "now",
+        "resend",
+        "standing",
+        "timeouts",
         "upstream",
     )
 
-    def __init__(self, upstream: Upstream, tasks: TaskOwner, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, upstream: Upstream, endpoint: Endpoint, tasks: TaskOwner, clock: Callable[[], float]
+    ) -> None:
         self.upstream = upstream
-        self.address = upstream.address
+        self.address = endpoint.address
+        self.authority = endpoint.authority
+        self.timeouts = upstream.timeouts
+        self.dialer = Dialer(upstream, endpoint, tasks, clock)
+        self.standing: Standing | None = None
+        self.resend: Resend | None = None
         self._tasks = tasks
         self._clock = clock
         self._idle: list[UpstreamConnection] = []
         self._busy: set[UpstreamConnection] = set()
         self._connecting = 0
-        self._waiting: deque[tuple[float, Receiver]] = deque()
+        self._is_draining = False
+        self._waiting: OrderedDict[Receiver, float] = OrderedDict()
         self.failures: dict[Reason, int] = {}
         self.now = clock()
+        if self.dialer.name is not None:
+            self.dialer.name.on_change = self.close_idle
 
     def acquire(self, receiver: Receiver) -> None:
         """
@@ -58,17 +100,27 @@ class Pool:
             if connection.is_open:
                 self._lend(connection, receiver)
                 return
+        self._enqueue(receiver)
+
+    def acquire_new(self, receiver: Receiver) -> None:
+        """Give `receiver` a connection that has not been idle: those that are may be as dead as its last."""
+        if not self._can_connect and self._idle:
+            self._idle[0].expire()
+        self._enqueue(receiver)
+
+    def _enqueue(self, receiver: Receiver) -> None:
+        receiver.upstream_address = self.address
         # Behind the connections: a request for which one is being opened does not count.
         if not self._can_connect and len(self._waiting) - self._connecting >= self.upstream.max_waiting:
             self.count(Reason.UPSTREAM_OVERLOADED)
             receiver.response_failed(Reason.UPSTREAM_OVERLOADED)
             return
-        self._waiting.append((self._clock() + self.upstream.connect_timeout_s, receiver))
+        self._waiting[receiver] = self._clock() + self.upstream.wait_timeout_s
         self._connect_if_needed()
 
     def cancel(self, receiver: Receiver) -> None:
         """Forget a request that waits for a connection."""
-        self._waiting = deque(entry for entry in self._waiting if entry[1] is not receiver)
+        self._waiting.pop(receiver, None)
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection on which nothing is left over."""
@@ -77,7 +129,10 @@ class Pool:
             self._connect_if_needed()
             return
         if self._waiting:
-            self._lend(connection, self._waiting.popleft()[1])
+            self._lend(connection, self._waiting.popitem(last=False)[0])
+            return
+        if self._is_draining:
+            connection.expire()
             return
         connection.deadline = self.now + self.upstream.keep_alive_s
         self._idle.append(connection)
@@ -98,9 +153,23 @@ class Pool:
             except Exception:
                 # The boundary between requests: without the sweep none of them has a deadline.
                 log.exception("%r did not end in order", connection)
-        while self._waiting and self._waiting[0][0] <= now:
-            _, receiver = self._waiting.popleft()
+        while self._waiting and next(iter(self._waiting.values())) <= now:
+            receiver, _ = self._waiting.popitem(last=False)
             self._refuse(receiver, Reason.UPSTREAM_OVERLOADED if self._busy else Reason.UPSTREAM_UNREACHABLE)
+        if self.dialer.name is not None:
+            self.dialer.name.sweep(now)
+        if self.standing is not None:
+            self.standing.sweep(now)
+
+    def drain(self) -> None:
+        """Close idle connections now, and the others as they end; whoever waits is still served."""
+        self._is_draining = True
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close the connections that carry no request."""
+        for connection in list(self._idle):
+            connection.expire()
 
     def close(self) -> None:
         """Drop every connection."""
@@ -122,12 +191,39 @@ class Pool:
         """Requests that wait for a connection."""
         return len(self._waiting)
 
+    @property
+    def connecting_count(self) -> int:
+        """Connections that are being opened."""
+        return self._connecting
+
+    @property
+    def outstanding(self) -> int:
+        """Requests that were sent here and not answered, and those that wait."""
+        return len(self._busy) + len(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a request would have to wait for another one to end."""
+        return not self._idle and not self._can_connect
+
     def count(self, reason: Reason) -> None:
-        """Count a failure of this upstream."""
+        """Count a failure of this endpoint."""
         self.failures[reason] = self.failures.get(reason, 0) + 1
+
+    def failed(self, receiver: Receiver, reason: Reason, *, was_sent: bool, is_stale: bool = False) -> None:
+        """Send a request that failed once more where that is safe, else tell its receiver."""
+        if not is_stale and self.standing is not None and reason in ENDPOINT_FAILURES:
+            self.standing.failed(self.now)
+        if self.resend is not None and self.resend(
+            self, receiver, reason, was_sent=was_sent, is_stale=is_stale
+        ):
+            return
+        self.count(reason)
+        receiver.response_failed(reason)
 
     def _lend(self, connection: UpstreamConnection, receiver: Receiver) -> None:
         self._busy.add(connection)
+        receiver.upstream_address = self.address
         connection.start(receiver)
         try:
             receiver.take(connection)
@@ -138,9 +234,8 @@ class Pool:
             self._refuse(receiver, Reason.INTERNAL_ERROR)
 
     def _refuse(self, receiver: Receiver, reason: Reason) -> None:
-        self.count(reason)
         try:
-            receiver.response_failed(reason)
+            self.failed(receiver, reason, was_sent=False)
         except Exception:
             # As above: the others wait on.
             log.exception("refusing a request failed")
@@ -157,22 +252,21 @@ class Pool:
     async def _connect(self) -> None:
         upstream, connection = self.upstream, None
         try:
-            async with asyncio.timeout(upstream.connect_timeout_s):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: UpstreamConnection(self), upstream.host, upstream.port
-                )
-        except OSError as error:  # TimeoutError is one
-            log.info("upstream `%s` cannot be reached: %s", upstream.name, error)
+            connection = await self.dialer.connect(
+                lambda: UpstreamConnection(self), upstream.connect_timeout_s
+            )
+        except (OSError, UpstreamError) as error:  # TimeoutError is the former
+            log.info("upstream `%s` cannot be reached: %s", upstream.name, str(error) or "no answer in time")
         finally:
             self._connecting -= 1
         if connection is not None and connection.is_open:
             self.release(connection)
         elif self._waiting:
-            self._refuse(self._waiting.popleft()[1], Reason.UPSTREAM_UNREACHABLE)
+            self._refuse(self._waiting.popitem(last=False)[0], Reason.UPSTREAM_UNREACHABLE)
         self._connect_if_needed()
 
     def __repr__(self) -> str:
         return (
-            f"<Pool {self.upstream.name} [Connections: {self.busy_count} busy, {self.idle_count} idle | "
-            f"Requests: {self.waiting_count} waiting]>"
+            f"<Pool {self.upstream.name} {self.address} [Connections: {self.busy_count} busy, "
+            f"{self.idle_count} idle | Requests: {self.waiting_count} waiting]>"
         )

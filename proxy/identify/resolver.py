@@ -60,6 +60,12 @@ class Resolver:
         self._epoch = object()
         keys.on_change(self._forget)
 
+    def count_on(self, previous: "Resolver") -> None:
+        """Go on with the counts of a resolver that this one replaces, and with nothing that it found."""
+        self.cache.count_on(previous.cache)
+        self.failures.hits += previous.failures.hits
+        self.verifications += previous.verifications
+
     def recall(self, credential: Credential, now: float) -> Identity | None:
         """Return the identity remembered for this very credential, if it still stands."""
         identity = credential.identity

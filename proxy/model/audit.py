@@ -98,8 +98,10 @@ _SECRETS_BEHIND = re.compile(rb"[?;#]")
 
 
 def outcome_members(flow: Flow, duration_s: float) -> str:
-    """Return the members that say how a forwarded request ended."""
+    """Return the members that say how a forwarded request ended; one attempt goes without saying."""
+    failed = flow.failed_addresses
+    attempts = f'"attempts":{len(failed) + 1},"failed_upstreams":{json_text(failed)},' if failed else ""
     return (
-        f'"upstream":{json_text(flow.upstream_address)},"status":{flow.status},"reason":"{flow.reason.value}",'
+        f'{attempts}"upstream":{json_text(flow.upstream_address)},"status":{flow.status},"reason":"{flow.reason.value}",'
         f'"bytes_in":{flow.bytes_in},"bytes_out":{flow.bytes_out},"duration_ms":{duration_s * 1000:.3f}'
     )

@@ -11,7 +11,8 @@ class Flow:
 
     Times are seconds of the event loop's monotonic clock. `request` is None as long as, or
     because, the request could not be read one way only; then the `claimed_*` fields hold what the
-    client wrote.
+    client wrote. `upstream_address` is where the request was sent last, `failed_addresses` where it
+    was sent in vain before.
     """
 
     __slots__ = (
@@ -22,6 +23,7 @@ class Flow:
         "claimed_target",
         "client_address",
         "decision",
+        "failed_addresses",
         "identity",
         "reason",
         "request",
@@ -46,6 +48,7 @@ class Flow:
         self.bytes_in = 0
         self.bytes_out = 0
         self.upstream_address = ""
+        self.failed_addresses: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Flow {self.request_id} {self.request!r} status={self.status} {self.reason}>"

@@ -4,6 +4,15 @@ from dataclasses import dataclass
 
 from proxy.model.policy import Policy
 from proxy.model.rate_limit import RateLimit
+from proxy.model.upstream import Timeouts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """A path prefix exchanged: so many `segments` go, and `prefix` comes before the rest."""
+
+    segments: int = 0
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +22,8 @@ class Route:
 
     `hosts`: exact names or one leading `*.` (one label); empty means any host. `paths`: exact,
     `*` for one segment, `**` for the rest. `methods`: empty means any. `audiences`: empty means
-    those of the issuer. `max_body_bytes` and `max_in_flight`: None means no limit.
+    those of the issuer. `max_body_bytes` and `max_in_flight`: None means no limit. `timeouts`: None
+    means those of the upstream.
     """
 
     name: str
@@ -28,3 +38,5 @@ class Route:
     max_body_bytes: int | None = None
     max_in_flight: int | None = None
     rate_limits: tuple[RateLimit, ...] = ()
+    timeouts: Timeouts | None = None
+    rewrite: Rewrite | None = None

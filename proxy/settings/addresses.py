@@ -90,7 +90,7 @@ def _is_dns_name(host: str) -> bool:
     return not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", host.lower().rpartition(".")[2])
 
 
-def _split_url(value: str) -> SplitResult | None:
+def split_url(value: str) -> SplitResult | None:
     """Return the parts of a URL with a host we can name, or None."""
     if not re.fullmatch(r"[\x21-\x7e]+", value) or "\\" in value:
         return None
@@ -110,7 +110,7 @@ def _is_trusted_transport(parts: SplitResult) -> bool:
 
 
 def _issuer_url(value: str) -> str:
-    parts = _split_url(value)
+    parts = split_url(value)
     if parts is None or not _is_trusted_transport(parts):
         raise expected("an `https://` URL, or `http://` on a loopback host")
     if "@" in parts.netloc or "?" in value or "#" in value:
@@ -119,20 +119,11 @@ def _issuer_url(value: str) -> str:
 
 
 def _jwks_url(value: str) -> str:
-    parts = _split_url(value)
+    parts = split_url(value)
     if parts is None or not _is_trusted_transport(parts):
         raise expected("an `https://` URL, or `http://` on a loopback host")
     if "@" in parts.netloc or "#" in value:
         raise expected("a URL without user or fragment")
-    return value
-
-
-def _upstream_url(value: str) -> str:
-    parts = _split_url(value)
-    if parts is None or parts.scheme != "http":
-        raise expected("a URL such as `http://127.0.0.1:9000`")
-    if "@" in parts.netloc or parts.path or "?" in value or "#" in value:
-        raise expected("`http://host:port` alone, without user, path, query or fragment")
     return value
 
 
@@ -155,12 +146,6 @@ def _bracketed(host: str) -> str | None:
     return f"[{IPv6Address(host)}]" if _is_ip(host, 6) else None
 
 
-def split_origin(url: str) -> tuple[str, int]:
-    """Return host and port of an upstream's URL; the host in lower case, without brackets."""
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or 80
-
-
 _Strict = Field(strict=True)
 _STRING = WithJsonSchema({"type": "string", "minLength": 1})
 
@@ -175,9 +160,6 @@ IssuerUrl = Annotated[str, _Strict, AfterValidator(_issuer_url), Kind("URL"), _S
 
 JwksUrl = Annotated[str, _Strict, AfterValidator(_jwks_url), Kind("URL"), _STRING]
 """Where a key set is."""
-
-UpstreamUrl = Annotated[str, _Strict, AfterValidator(_upstream_url), Kind("URL"), _STRING]
-"""An origin to forward to."""
 
 HostPattern = Annotated[str, _Strict, AfterValidator(_host_pattern), Kind("host"), _STRING]
 """Which hosts a route answers for."""

@@ -7,6 +7,7 @@ from proxy.model.rate_limit import Per, RateLimit
 from proxy.model.route import Route
 from proxy.model.upstream import Upstream
 from proxy.settings import schema
+from proxy.settings.convert_upstreams import rewrite_of, timeouts_on, upstream_of
 from proxy.settings.schema import Settings
 
 
@@ -21,7 +22,7 @@ def roles_of(settings: Settings) -> tuple[Role, ...]:
 def routes_of(settings: Settings) -> tuple[Route, ...]:
     """Return the routes with their policies, in the order in which they are written."""
     limits = rate_limits_of(settings)
-    return tuple(_route(route, limits) for route in settings.routes)
+    return tuple(_route(route, settings, limits) for route in settings.routes)
 
 
 def rate_limits_of(settings: Settings) -> dict[str, RateLimit]:
@@ -47,7 +48,7 @@ def door_limits_of(settings: Settings) -> tuple[RateLimit, ...]:
 
 def upstreams_of(settings: Settings) -> tuple[Upstream, ...]:
     """Return the upstreams in the order in which they are written."""
-    return tuple(_upstream(name, upstream) for name, upstream in settings.upstreams.items())
+    return tuple(upstream_of(name, upstream) for name, upstream in settings.upstreams.items())
 
 
 def _binding(binding: schema.Binding) -> Binding:
@@ -59,7 +60,7 @@ def _binding(binding: schema.Binding) -> Binding:
     )
 
 
-def _route(route: schema.Route, limits: Mapping[str, RateLimit]) -> Route:
+def _route(route: schema.Route, settings: Settings, limits: Mapping[str, RateLimit]) -> Route:
     return Route(
         name=route.name,
         hosts=route.match.hosts,
@@ -72,6 +73,8 @@ def _route(route: schema.Route, limits: Mapping[str, RateLimit]) -> Route:
         max_body_bytes=route.max_body,
         max_in_flight=route.max_in_flight,
         rate_limits=tuple(limits[name] for name in route.rate_limits),
+        timeouts=timeouts_on(route, settings.upstreams[route.upstream]),
+        rewrite=rewrite_of(route.rewrite),
         policy=Policy(
             route=route.name,
             allow=tuple(map(_rule, route.allow)),
@@ -88,18 +91,4 @@ def _rule(rule: schema.Rule) -> Rule:
         methods=frozenset(rule.methods),
         paths=rule.paths,
         claims=dict(rule.claims),
-    )
-
-
-def _upstream(name: str, upstream: schema.Upstream) -> Upstream:
-    return Upstream(
-        name=name,
-        host=upstream.host,
-        port=upstream.port,
-        max_connections=upstream.max_connections,
-        max_waiting=upstream.max_waiting,
-        connect_timeout_s=upstream.timeouts.connect,
-        response_timeout_s=upstream.timeouts.response,
-        body_idle_timeout_s=upstream.timeouts.body_idle,
-        keep_alive_s=upstream.timeouts.keep_alive,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from proxy.settings.crosscheck import crosscheck
+from proxy.settings.crosscheck_upstreams import crosscheck_upstreams
 from proxy.settings.explain import explain
 from proxy.settings.merge import config_files, merge, read_all
 from proxy.settings.places import Places
@@ -44,6 +45,7 @@ def load(path: Path, *, environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         explain(error, places, problems)
     crosscheck(root, places, problems)
+    crosscheck_upstreams(root, places, problems)
     problems.raise_if_any()
     assert settings is not None
     return settings

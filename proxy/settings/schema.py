@@ -18,21 +18,11 @@ from proxy.settings.addresses import (
     IssuerUrl,
     JwksUrl,
     ListenAddress,
-    UpstreamUrl,
-    split_origin,
 )
 from proxy.settings.limiting import MinRates, RateLimit, RateLimitTable, TokenFailures
 from proxy.settings.matchers import ClaimMatcher
 from proxy.settings.places import Places
-from proxy.settings.quantities import (
-    BodySize,
-    Duration,
-    HeaderSize,
-    Leeway,
-    Moment,
-    TargetSize,
-    TokenSize,
-)
+from proxy.settings.quantities import BodySize, Duration, HeaderSize, Leeway, Moment, TargetSize, TokenSize
 from proxy.settings.section import Section, section, setting
 from proxy.settings.syntax import (
     ClaimName,
@@ -49,6 +39,7 @@ from proxy.settings.syntax import (
     WorkerCount,
     WorkingFile,
 )
+from proxy.settings.upstreaming import Rewrite, RouteTimeouts, Upstream
 
 ProfileName = Literal["generic", "gitlab-ci", "github-actions", "kubernetes", "keycloak"]
 """The identity providers whose claims and traps are known."""
@@ -194,34 +185,6 @@ class Role(Section):
     )
 
 
-class UpstreamTimeouts(Section):
-    """How long an upstream may take."""
-
-    connect: Duration = setting("5s", "For a connection to be made.")
-    response: Duration = setting("60s", "For the head of the response to arrive.")
-    body_idle: Duration = setting("60s", "Between two pieces of the response body.")
-    keep_alive: Duration = setting("30s", "Before an idle connection is closed.")
-
-
-class Upstream(Section):
-    """A service behind rolegate."""
-
-    url: UpstreamUrl = Field(description="Where it listens: `http://host:port`, without a path.")
-    max_connections: Count = setting(256, "Connections open at a time.")
-    max_waiting: Count = setting(1024, "Requests that may wait for a connection; more get 503.")
-    timeouts: UpstreamTimeouts = section(UpstreamTimeouts, "How long it may take.")
-
-    @property
-    def host(self) -> str:
-        """Host of the origin, lower case, an IPv6 address without brackets."""
-        return split_origin(self.url)[0]
-
-    @property
-    def port(self) -> int:
-        """Port of the origin, 80 where the URL has none."""
-        return split_origin(self.url)[1]
-
-
 class Match(Section):
     """Which requests a route is for."""
 
@@ -266,6 +229,8 @@ class Route(Section):
     max_body: BodySize | None = setting(
         None, "Largest request body; more is refused with 413. No limit by default: bodies stream."
     )
+    timeouts: RouteTimeouts = section(RouteTimeouts, "How long the upstream may take here.")
+    rewrite: Rewrite = section(Rewrite, "The path prefix that is exchanged on the way upstream.")
     allow: tuple[Rule, ...] = setting((), "Rules that let a request pass; without a match it is denied.")
     deny: tuple[Rule, ...] = setting((), "Rules that stop a request, asked before those that allow.")
     rate_limits: tuple[Name, ...] = setting(

@@ -1,4 +1,4 @@
-"""What the models of the configuration are made of."""
+"""What every part of the schema is made of: sections, and fields with a default and a meaning."""
 
 from typing import Any
 

@@ -89,13 +89,15 @@ class Head:
         self.block = block
         self.trace_lines = trace_lines
 
-    def upstream_lines(self, injected: tuple[bytes, ...], *, with_credential: bool) -> list[bytes]:
-        """Return the pieces of the head that goes upstream, `injected` lines last."""
+    def upstream_lines(
+        self, injected: tuple[bytes, ...], *, with_credential: bool, target: bytes = b""
+    ) -> list[bytes]:
+        """Return the pieces of the head that goes upstream with `target`, if given; `injected` come last."""
         request, block = self.request, self.block
         parts = [
             request.method.encode(),
             b" ",
-            request.target,
+            target or request.target,
             b" HTTP/1.1\r\nHost: ",
             request.authority,
             b"\r\n",

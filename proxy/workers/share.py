@@ -9,8 +9,9 @@ with the same tokens, are the same for all. With one worker nothing is changed.
 import os
 from pathlib import Path
 
-from proxy.settings.schema import Settings, Upstream
+from proxy.settings.schema import Settings
 from proxy.settings.syntax import MOST_WORKERS
+from proxy.settings.upstreaming import Upstream
 
 
 def worker_count(settings: Settings) -> int:

@@ -8,7 +8,7 @@ import pytest
 from proxy.forward.interfaces import Outbound
 from proxy.forward.pool import Pool
 from proxy.model.decision import Reason
-from proxy.model.upstream import Upstream
+from proxy.model.upstream import Endpoint, Timeouts, Upstream
 from proxy.tasks import TaskOwner
 from proxy.wire.framing import Framing
 from tests.kit.clock import Clock
@@ -31,6 +31,13 @@ class Receiving:
         self.status = 0
         self.has_ended = False
         self.failure: Reason | None = None
+        self.upstream_address = ""
+        self.failed_addresses: tuple[str, ...] = ()
+        self.affinity = b"somebody"
+        self.is_replayable = True
+
+    def take_back(self) -> None:
+        self.outbound = None
 
     def take(self, outbound: Outbound) -> None:
         if self.fault:
@@ -67,24 +74,28 @@ class Receiving:
         return self.has_ended or self.failure is not None
 
 
-@asynccontextmanager
-async def a_pool(port: int, clock: Clock | None = None, **changes: int) -> AsyncGenerator[Pool]:
-    upstream = Upstream(
+def an_upstream(*ports: int, **changes: object) -> Upstream:
+    """Return an upstream with an endpoint at each port; every time is a second."""
+    return Upstream(
         **{  # type: ignore[arg-type]  # fields of several types
             "name": "up",
-            "host": LOOPBACK,
-            "port": port,
+            "endpoints": tuple(Endpoint(host=LOOPBACK, port=port) for port in ports),
             "max_connections": 2,
             "max_waiting": 2,
             "connect_timeout_s": 1,
-            "response_timeout_s": 1,
-            "body_idle_timeout_s": 1,
+            "wait_timeout_s": 1,
+            "timeouts": Timeouts(response_s=1, body_idle_s=1),
             "keep_alive_s": 1,
             **changes,
         }
     )
+
+
+@asynccontextmanager
+async def a_pool(port: int, clock: Clock | None = None, **changes: int) -> AsyncGenerator[Pool]:
+    upstream = an_upstream(port, **changes)
     tasks = TaskOwner()
-    pool = Pool(upstream, tasks, clock or Clock())
+    pool = Pool(upstream, upstream.endpoints[0], tasks, clock or Clock())
     yield pool
     pool.close()
     await tasks.close()
@@ -214,4 +225,4 @@ async def test_one_that_fails_to_fail_does_not_stop_the_sweep(caplog: pytest.Log
 
 async def test_the_state_is_shown() -> None:
     async with a_pool(1) as pool:
-        assert repr(pool) == "<Pool up [Connections: 0 busy, 0 idle | Requests: 0 waiting]>"
+        assert repr(pool) == "<Pool up 127.0.0.1:1 [Connections: 0 busy, 0 idle | Requests: 0 waiting]>"

@@ -195,7 +195,7 @@ async def test_nothing_is_mixed_and_nothing_is_left(seed: int) -> None:
         await proxy.until_quiet()
         pool = proxy.proxy.pools["api"]
         await until(lambda: pool.idle_count == 0, what="the end of idle connections")
-        assert (pool.busy_count, pool.waiting_count, pool._connecting) == (0, 0, 0)
+        assert (pool.busy_count, pool.waiting_count, pool.connecting_count) == (0, 0, 0)
         assert len(proxy.proxy._tasks) == 2
         await until(lambda: upstream.open_count == 0, what="the end of the upstream's connections")
 
@@ -207,7 +207,11 @@ async def test_nothing_is_mixed_and_nothing_is_left(seed: int) -> None:
         assert set(outcomes.values()) == {1}
         assert set(outcomes) == allowed
         seen = Counter(one.decode() for one in chaos.seen)
-        assert set(seen.values()) == {1}, "a request was sent twice"
+        twice = {request_id for request_id, count in seen.items() if count > 1}
+        again = {one["request_id"] for one in proxy.records("outcome") if one.get("attempts") == 2}
+        posted = {one["request_id"] for one in proxy.records("decision") if one["method"] == "POST"}
+        assert max(seen.values()) <= 2
+        assert twice <= again - posted, "a request was sent twice that may not be"
         assert set(seen) <= allowed
 
         statuses = sum((client.statuses for client in clients), Counter())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy.forward.standing import State
 from proxy.model.decision import Reason
 from proxy.record.metrics import STATUS_CLASSES
 from tests.journeys.trail import configuration
@@ -40,6 +41,7 @@ def configuration_with_everything(
     assert isinstance(routes, list)
     issuers["fetched"] = {"url": keys_url, "audiences": [AUDIENCE], "jwks_url": f"{keys_url}/keys"}
     upstreams["dead"] = {"url": f"http://{LOOPBACK}:{free_port()}"}
+    upstreams["spread"] = {"urls": [upstream.url, f"http://localhost:{upstream.port}"]}
     routes.append({"name": "dead", "match": {"paths": ["/dead/**"]}, "upstream": "dead", "public": True})
     return config
 
@@ -173,9 +175,12 @@ LABELS = {
     "reason": {reason.value for reason in Reason},
     "status": set(STATUS_CLASSES),
     "issuer": {"idp", "fetched"},
-    "upstream": {"api", "dead"},
-    "state": {"busy", "idle"},
-    "result": {"hit", "miss", "success", "failure"},
+    "upstream": {"api", "dead", "spread"},
+    "state": {"busy", "idle", *State},
+    "result": {
+        *("hit", "miss", "success", "failure", "passed", "failed"),
+        *("sent", "over-budget", "stale-connection"),
+    },
     "kind": {"decision", "outcome"},
 }
 
@@ -195,7 +200,7 @@ async def test_no_client_can_make_a_series(tmp_path: Path) -> None:
     assert after == before
     for name, labels in after:
         for label, value in labels:
-            if name.startswith("rolegate_") and label not in {"le", "version"}:
+            if name.startswith("rolegate_") and label not in {"le", "version", "endpoint"}:
                 assert value in LABELS[label], (name, label, value)
 
 

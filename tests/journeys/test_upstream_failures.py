@@ -69,7 +69,7 @@ async def test_a_connect_that_gets_nowhere() -> None:
         async with LocalProxy(f"http://127.0.0.1:{port}", upstream=settings) as proxy:
             assert (await one_request(proxy)).startswith(b"HTTP/1.1 502 ")
             assert proxy.reasons == [("decision", "allowed"), ("outcome", "upstream-unreachable")]
-            await until(lambda: proxy.proxy.pools["api"]._connecting == 0, what="the end of the attempt")
+            await until(lambda: proxy.proxy.pools["api"].connecting_count == 0, what="the end of the attempt")
         for one in waiting:
             one.close()
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from proxy.settings import addresses
-from proxy.settings.addresses import Address, is_loopback, split_origin
+from proxy.settings.addresses import Address, is_loopback
 from tests.settings.files import AnyType
 
 
@@ -177,47 +177,6 @@ def test_url_of_keys_may_have_a_query(url: str, is_good: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "host", "port"),
-    [
-        ("http://127.0.0.1:9000", "127.0.0.1", 9000),
-        ("http://app.internal", "app.internal", 80),
-        ("http://App.Internal:81", "app.internal", 81),
-        ("http://my_app:1", "my_app", 1),
-        ("http://[::1]:9000", "::1", 9000),
-        ("http://10.0.0.1:65535", "10.0.0.1", 65_535),
-    ],
-)
-def test_upstream_url_is_an_origin(url: str, host: str, port: int) -> None:
-    assert accepts(addresses.UpstreamUrl, url)
-    assert split_origin(url) == (host, port)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        *(
-            "https://a.example",
-            "http://a.example/",
-            "http://a.example/path",
-            "http://a.example?x",
-            "http://a#x",
-        ),
-        *(
-            "http://u@a.example",
-            "http://a.example:0",
-            "http://a.example:65536",
-            "http://a.example:",
-            "http://",
-        ),
-        *("a.example:80", "127.0.0.1:80", "unix:/run/x.sock", "http://a b", "http://127.1:80", "http://a\\b"),
-        *("http://a.example?", "http://a.example#"),
-    ],
-)
-def test_other_upstream_urls_are_refused(url: str) -> None:
-    assert not accepts(addresses.UpstreamUrl, url)
-
-
-@pytest.mark.parametrize(
     "host",
     [
         *(
@@ -272,9 +231,7 @@ def test_other_hosts_are_refused_with_a_reason(host: str, message: str) -> None:
     assert message in message_of(addresses.HostPattern, host)
 
 
-@pytest.mark.parametrize(
-    "kind", [addresses.IssuerUrl, addresses.JwksUrl, addresses.UpstreamUrl, addresses.HostPattern]
-)
+@pytest.mark.parametrize("kind", [addresses.IssuerUrl, addresses.JwksUrl, addresses.HostPattern])
 @pytest.mark.parametrize("value", [42, None, True, ["https://a.example"]])
 def test_only_text_is_read(kind: AnyType, value: object) -> None:
     assert not accepts(kind, value)

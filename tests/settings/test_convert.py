@@ -1,9 +1,19 @@
+from ipaddress import ip_network
 from pathlib import Path
 
 from proxy.model.policy import Binding, Contains, OneOf, Policy, Prefix, Role, Rule
 from proxy.model.rate_limit import Per, RateLimit
-from proxy.model.route import Route
-from proxy.model.upstream import Upstream
+from proxy.model.route import Rewrite, Route
+from proxy.model.upstream import (
+    Balance,
+    Ejection,
+    Endpoint,
+    Health,
+    Retries,
+    Timeouts,
+    Tls,
+    Upstream,
+)
 from proxy.settings.convert import roles_of, routes_of, upstreams_of
 from proxy.settings.load import load
 from tests.settings.files import SMALL, load_text, write
@@ -49,6 +59,8 @@ def test_routes_keep_everything_that_is_written(tmp_path: Path) -> None:
             rate_limits=(
                 RateLimit(name="i", per=Per.IDENTITY, count=5, window_s=1.0, burst=5, roles=frozenset({"r"})),
             ),
+            timeouts=Timeouts(response_s=7.0, body_idle_s=8.0),
+            rewrite=Rewrite(prefix="/z"),
             policy=Policy(
                 route="n",
                 allow=(
@@ -71,14 +83,34 @@ def test_upstreams_keep_everything_that_is_written(tmp_path: Path) -> None:
     assert upstreams_of(settings) == (
         Upstream(
             name="u",
-            host="::1",
-            port=9,
+            endpoints=(Endpoint(host="::1", port=9, is_tls=True),),
             max_connections=1,
             max_waiting=2,
+            balance=Balance.CONSISTENT_HASH,
             connect_timeout_s=1.0,
-            response_timeout_s=2.0,
-            body_idle_timeout_s=3.0,
+            wait_timeout_s=5.0,
+            timeouts=Timeouts(response_s=2.0, body_idle_s=3.0),
             keep_alive_s=4.0,
+            health=Health(
+                path="/healthz",
+                host="a.example",
+                interval_s=1.0,
+                timeout_s=2.0,
+                healthy_after=3,
+                unhealthy_after=4,
+                statuses=frozenset({204}),
+            ),
+            ejection=Ejection(after=1, server_errors=True, time_s=2.0, max_time_s=3.0, max_percent=40),
+            retries=Retries(attempts=1, budget_percent=2, reserve=3),
+            refresh_s=1.0,
+            denied_networks=(ip_network("10.0.0.0/8"),),
+            tls=Tls(
+                ca_file=tmp_path / "ca.pem",
+                server_name="b.example",
+                certificate_file=Path("/c.pem"),
+                key_file=tmp_path / "k.pem",
+                minimum_version="1.3",
+            ),
         ),
     )
 

@@ -192,7 +192,7 @@ def test_everything_is_reported_at_once(tmp_path: Path) -> None:
         ("https://gitlab", "http://gitlab"),
         ("issuer: gitlab", "issuer: gitlap"),
         ('"42"', "0x2A"),
-        ("http://127.0.0.1:9000", "https://127.0.0.1:9000"),
+        ("http://127.0.0.1:9000", "ftp://127.0.0.1:9000"),
         ("/deployments/**]", "/deployments/**, /a/**/b]"),
         ("upstream: deployments", "upstream: deploiments"),
         ("roles: [deployer]", "roles: [deploier]\n    denny: []"),

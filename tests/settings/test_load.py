@@ -50,8 +50,19 @@ FULL = r"""
         }
     }]}},
     "upstreams": {"u": {
-        "url": "http://[::1]:9", "max_connections": 1, "max_waiting": 2,
-        "timeouts": {"connect": "1s", "response": "2s", "body_idle": "3s", "keep_alive": "4s"}
+        "url": "https://[::1]:9", "max_connections": 1, "max_waiting": 2, "balance": "consistent-hash",
+        "timeouts": {"connect": "1s", "wait": "5s", "response": "2s", "body_idle": "3s", "keep_alive": "4s"},
+        "health": {
+            "path": "/healthz", "host": "a.example", "interval": "1s", "timeout": "2s", "healthy_after": 3,
+            "unhealthy_after": 4, "statuses": [204]
+        },
+        "ejection": {"after": 1, "server_errors": true, "time": "2s", "max_time": "3s", "max_percent": 40},
+        "retries": {"attempts": 1, "budget_percent": 2, "reserve": 3},
+        "dns": {"refresh": "1s", "deny_networks": ["10.0.0.0/8"], "unsafe_allow_metadata": true},
+        "tls": {
+            "ca_file": "ca.pem", "server_name": "b.example", "certificate_file": "/c.pem",
+            "key_file": "k.pem", "minimum_version": "1.3"
+        }
     }},
     "routes": [{
         "name": "n", "description": "d",
@@ -59,6 +70,7 @@ FULL = r"""
         "upstream": "u", "public": false, "audiences": ["a"], "encoded_slashes": true,
         "unsafe_forward_credential": true, "max_body": "1MiB",
         "rate_limits": ["i"], "max_in_flight": 8,
+        "timeouts": {"response": "7s", "body_idle": "8s"}, "rewrite": {"add_prefix": "/z"},
         "allow": [{
             "roles": ["r"], "issuers": ["idp"], "methods": ["GET"], "paths": ["/x/*"], "claims": {"a": 1}
         }],
@@ -77,7 +89,7 @@ def test_every_key_is_read_from_json(tmp_path: Path) -> None:
     assert settings.issuers["idp"].typ == ("at+jwt", "")
     assert settings.issuers["idp"].required is False
     assert settings.roles["r"].bindings[0].expires == 1_801_418_400.0
-    assert settings.upstreams["u"].host == "::1"
+    assert settings.upstreams["u"].endpoints[0].host == "::1"
     assert settings.routes[0].max_body == 1_048_576
     assert settings.routes[0].unsafe_forward_credential is True
 
@@ -104,7 +116,8 @@ def test_full_configuration_names_every_key_of_the_schema(tmp_path: Path) -> Non
     settings = load(write(tmp_path, FULL, "rolegate.json"), environ={})
 
     absent = missing(written, settings, "")
-    alternatives = {".audit.stdout", ".issuers.idp.jwks_url"}
+    alternatives = {".audit.stdout", ".issuers.idp.jwks_url", ".upstreams.u.urls"}
+    alternatives.add(".routes.rewrite.strip_prefix")
     deny = {f".routes.deny.{name}" for name in ("roles", "issuers", "methods", "claims")}
     assert set(absent) == alternatives | deny | {".rate_limits.c.roles"}
 

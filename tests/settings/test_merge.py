@@ -74,7 +74,7 @@ def test_mounted_configuration_is_read_through_links(tmp_path: Path) -> None:
 def test_json_and_yaml_stand_side_by_side(tmp_path: Path) -> None:
     write(tmp_path, SMALL, "a.yaml")
     write(tmp_path, '{"upstreams": {"more": {"url": "http:\\/\\/127.0.0.1:9001"}}}', "b.json")
-    assert load(tmp_path, environ={}).upstreams["more"].port == 9001
+    assert load(tmp_path, environ={}).upstreams["more"].endpoints[0].port == 9001
 
 
 def test_name_defined_in_two_files_names_both_places(tmp_path: Path) -> None:

@@ -87,10 +87,11 @@ def test_defaults_of_an_issuer_are_strict(tmp_path: Path) -> None:
 def test_defaults_of_an_upstream_and_a_route(tmp_path: Path) -> None:
     settings = load_text(tmp_path, SMALL)
     upstream, route = settings.upstreams["deployments"], settings.routes[0]
-    assert (upstream.host, upstream.port) == ("127.0.0.1", 9000)
+    assert [endpoint.address for endpoint in upstream.endpoints] == ["127.0.0.1:9000"]
     assert (upstream.max_connections, upstream.max_waiting) == (256, 1024)
     assert upstream.timeouts.model_dump() == {
         "connect": 5.0,
+        "wait": None,
         "response": 60.0,
         "body_idle": 60.0,
         "keep_alive": 30.0,
