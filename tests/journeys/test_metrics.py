@@ -40,6 +40,8 @@ def configuration_with_everything(
     assert isinstance(routes, list)
     issuers["fetched"] = {"url": keys_url, "audiences": [AUDIENCE], "jwks_url": f"{keys_url}/keys"}
     upstreams["dead"] = {"url": f"http://{LOOPBACK}:{free_port()}"}
+    config["rate_limits"] = {"many": {"per": "route", "rate": "1000/s"}}
+    routes[0] |= {"rate_limits": ["many"], "max_in_flight": 100}
     routes.append({"name": "dead", "match": {"paths": ["/dead/**"]}, "upstream": "dead", "public": True})
     return config
 
@@ -177,6 +179,8 @@ LABELS = {
     "state": {"busy", "idle"},
     "result": {"hit", "miss", "success", "failure"},
     "kind": {"decision", "outcome"},
+    "direction": {"request", "response"},
+    "limit": {"many"},
 }
 
 
