@@ -65,9 +65,20 @@ async def _serve(proxy: Proxy, config: Path) -> None:
     log.info("stopping: no new connections, finishing what is in flight")
     await tasks.close()
     cut = await proxy.stop()
+    heed_no_more_signals()
     log.info("stopped; %d connections had to be reset", cut)
 
 
 def _where(proxy: Proxy) -> tuple[str, int, str, int]:
     address, admin = proxy.settings.listen.address, proxy.settings.admin.address
     return address.host, proxy.port, admin.host, proxy.admin_port
+
+
+def heed_no_more_signals() -> None:
+    """
+    Let no signal end the process any more: it is leaving, and its exit code is known.
+
+    The loop gives signals their first meaning back when it closes, and a second SIGTERM would then turn a
+    clean end into a death.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})

@@ -12,6 +12,7 @@ from proxy.errors import ConfigurationError
 from proxy.limit.table import Table
 from proxy.reloading import Reloading
 from proxy.seat import RATES
+from proxy.serving import heed_no_more_signals
 from proxy.settings.schema import Settings
 from proxy.tasks import TaskOwner
 from proxy.workers.supervisor import Supervisor
@@ -56,6 +57,7 @@ async def _supervise(settings: Settings, count: int, config: Path, log_style: st
     log.info("stopping: no new connections, finishing what is in flight")
     await tasks.close()
     await supervisor.stop()
+    heed_no_more_signals()
     log.info("stopped")
 
 

@@ -42,6 +42,8 @@ def configuration_with_everything(
     issuers["fetched"] = {"url": keys_url, "audiences": [AUDIENCE], "jwks_url": f"{keys_url}/keys"}
     upstreams["dead"] = {"url": f"http://{LOOPBACK}:{free_port()}"}
     upstreams["spread"] = {"urls": [upstream.url, f"http://localhost:{upstream.port}"]}
+    config["rate_limits"] = {"many": {"per": "route", "rate": "1000/s"}}
+    routes[0] |= {"rate_limits": ["many"], "max_in_flight": 100}
     routes.append({"name": "dead", "match": {"paths": ["/dead/**"]}, "upstream": "dead", "public": True})
     return config
 
@@ -182,6 +184,8 @@ LABELS = {
         *("sent", "over-budget", "stale-connection"),
     },
     "kind": {"decision", "outcome"},
+    "direction": {"request", "response"},
+    "limit": {"many"},
 }
 
 

@@ -165,3 +165,12 @@ async def test_a_stop_leaves_no_task_and_no_connection() -> None:
         assert len(proxy.proxy._tasks) == 0
         assert proxy.proxy.listener.connection_count == 0
         assert proxy.in_flight == 0
+
+
+async def test_a_second_signal_does_not_spoil_the_exit_code() -> None:
+    async with RecordingUpstream() as upstream, running(upstream, "20s") as proxy:
+        proxy.send_signal(signal.SIGTERM)
+        while proxy.is_running:
+            proxy.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(proxy.terminate) == 0
