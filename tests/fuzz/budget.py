@@ -6,6 +6,7 @@ belongs into the corpus, or into a table of a test, where every run tries it aga
 """
 
 import os
+import random
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,8 +15,9 @@ from hypothesis import HealthCheck, settings
 FACTOR = max(1, int(os.environ.get("ROLEGATE_FUZZ", "1")))
 IS_LONG = FACTOR > 1
 
-# Wall clock; the harnesses run side by side.
+# Wall clock; the harnesses run side by side, on as many cores as there are.
 FUZZ_S = 8 * FACTOR
+SEED = random.randrange(1, 2**31) if IS_LONG else 1
 
 TestT = TypeVar("TestT", bound=Callable[..., object])
 

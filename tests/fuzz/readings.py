@@ -1,6 +1,6 @@
 """The same bytes read by us and by h11, in words in which the two can be compared."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 import h11
@@ -23,6 +23,7 @@ LIMITS = Limits(
     keep_alive_timeout_s=1,
     write_idle_timeout_s=1,
 )
+SMALL_LIMITS = replace(LIMITS, max_header_bytes=256, max_header_count=8, max_target_bytes=64)
 RULES = RequestHeaders((b"X-Rolegate-Subject",))
 PEER = "192.0.2.7"
 TRUSTED = (ip_network("10.0.0.0/8"),)
@@ -60,10 +61,15 @@ class Notes:
         self.messages[-1].is_complete = True
 
 
+def reader_for(notes: Notes, limits: Limits = LIMITS) -> RequestReader:
+    """Return a reader that tells `notes`."""
+    return RequestReader(limits, notes)
+
+
 def read_by_us(*pieces: bytes, limits: Limits = LIMITS) -> tuple[list[Message], Problem | None]:
     """Return the requests in `pieces`, and what stopped the reading."""
     notes = Notes()
-    reader = RequestReader(limits, notes)
+    reader = reader_for(notes, limits)
     problem = None
     for piece in pieces:
         if piece:
