@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from proxy.accept.client import ClientConnection
 from proxy.accept.listener import Listener
+from proxy.model.decision import Reason
 from tests.accept.exchanges import Exchanges
 from tests.fuzz.budget import examples
 from tests.fuzz.bytes_of import pieces_of
@@ -31,6 +32,8 @@ def _joined(events: list[object]) -> list[object]:
     for event in events:
         if isinstance(event, bytes) and joined and isinstance(joined[-1], bytes):
             joined[-1] += event
+        elif isinstance(event, tuple) and isinstance(event[0], Reason):
+            joined.append(event[0])  # the target of what cannot be read is told as far as it was read
         else:
             joined.append(event)
     return joined
