@@ -123,7 +123,6 @@ def read_by_h11(data: bytes) -> tuple[list[Message], str]:
                 messages[-1].body += event.data
             elif isinstance(event, h11.EndOfMessage):
                 messages[-1].is_complete = True
-            elif event is h11.PAUSED:
                 connection = _next(connection, messages)
             else:
                 return messages, ""
@@ -139,7 +138,7 @@ class _NoMoreError(Exception):
 
 def _next(connection: h11.Connection, messages: list[Message]) -> h11.Connection:
     """Return a connection that reads what comes behind the request that has just ended."""
-    is_over = connection.their_state is h11.MUST_CLOSE or connection.our_state is h11.MUST_CLOSE
+    is_over = connection.their_state is h11.MUST_CLOSE and not _stays_open(messages[-1])
     messages[-1].is_last = is_over
     left = connection.trailing_data[0]
     if is_over:
@@ -147,6 +146,13 @@ def _next(connection: h11.Connection, messages: list[Message]) -> h11.Connection
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=10**6)
     connection.receive_data(_without_empty_lines(left))
     return connection
+
+
+def _stays_open(message: Message) -> bool:
+    """Say whether this is HTTP/1.0 that asks for another one, which h11 does not know (RFC 9112 section 9.3)."""
+    values = [value.lower() for name, value in message.headers if name == b"connection"]
+    options = {token.strip(b" \t") for token in b",".join(values).split(b",")}
+    return message.version == "1.0" and b"keep-alive" in options and b"close" not in options
 
 
 def _without_empty_lines(data: bytes) -> bytes:
