@@ -149,7 +149,7 @@ def _next(connection: h11.Connection, messages: list[Message]) -> h11.Connection
 
 
 def _stays_open(message: Message) -> bool:
-    """Say whether this is HTTP/1.0 that asks for another one, which h11 does not know (RFC 9112 section 9.3)."""
+    """Say whether this is HTTP/1.0 that asks for another one, which h11 does not know."""
     values = [value.lower() for name, value in message.headers if name == b"connection"]
     options = {token.strip(b" \t") for token in b",".join(values).split(b",")}
     return message.version == "1.0" and b"keep-alive" in options and b"close" not in options
