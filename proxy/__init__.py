@@ -8,8 +8,8 @@ rolegate: an identity-aware reverse proxy. The folder listing is the journey of 
 - `record`: what happened: audit records, metrics.
 
 `model` and `wire` are the pure nouns and the pure HTTP that the steps share; `gate` asks the one
-question, `pipeline` carries one request from gate to record, `assemble` alone knows everyone.
-`README.md` beside this file follows one request on its whole way.
+question, `pipeline`, `relaying` and `ending` carry one request from gate to record, `assemble` alone
+knows everyone. `README.md` beside this file follows one request on its whole way.
 """
 
 __version__ = "0.1.0"

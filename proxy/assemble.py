@@ -7,9 +7,11 @@ A new capability is a new file, and one line here.
 import asyncio
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.metrics_core import Metric
 
 from proxy.accept.limits import Limits
 from proxy.accept.listener import Listener
@@ -36,14 +38,17 @@ from proxy.model.route import Route
 from proxy.pipeline import Pipeline
 from proxy.record.interfaces import Sink
 from proxy.record.metrics import RequestMetrics
+from proxy.record.policy_metrics import PolicyMetrics, ReloadCounts
 from proxy.record.recorder import Recorder
 from proxy.record.sinks.file import FileSink
 from proxy.record.sinks.stdout import StdoutSink
 from proxy.record.state_metrics import StateMetrics
+from proxy.seat import Seat
 from proxy.settings import schema
 from proxy.settings.convert import roles_of, routes_of, upstreams_of
 from proxy.settings.problem import Problem, SettingsError
 from proxy.settings.schema import Settings
+from proxy.succession import Retired, succeed
 from proxy.tasks import TaskOwner
 from proxy.wire.headers import RequestHeaders, identity_lines
 
@@ -51,19 +56,40 @@ SWEEP_S = 0.25
 TEND_S = 1.0
 
 
-class Proxy:
-    """Everything that runs, built from one configuration; `start` opens the sockets, `stop` ends in order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """A configuration with its parts, of which nothing is in force yet; whoever lets go of it undoes it."""
 
-    def __init__(self, settings: Settings) -> None:
+    settings: Settings
+    pools: dict[str, Pool]
+    keys: KeyRing
+    cache: TokenCache
+    resolver: Resolver
+    live: Live
+
+
+class Proxy:
+    """
+    Everything that runs, built from one configuration; `start` opens the sockets, `stop` ends in order.
+
+    With a `seat` it is one of several workers on the same port.
+    """
+
+    def __init__(self, settings: Settings, seat: Seat | None = None) -> None:
         errors = problems(settings)
         if errors:
             raise SettingsError(errors)
         self.settings = settings
+        self.seat = seat
         self.port = 0
         self.admin_port = 0
         self._tasks = TaskOwner()
         self._fetch = HttpFetch()
         self._metrics = RequestMetrics()
+        self._retired = Retired()
+        self.pools: dict[str, Pool] = {}
+        self.policy = PolicyMetrics()
+        self.reloads = ReloadCounts()
 
     async def start(self) -> None:
         """Open the audit sink, then both ports; keys are fetched meanwhile."""
@@ -77,8 +103,9 @@ class Proxy:
         self._tasks.spawn(self._tend(), name="tend the audit sink")
         self.admin = Admin(self._registry(), self.missing)
         try:
-            self.admin_port = await self.admin.start(settings.admin.address.host, settings.admin.address.port)
-            self.port = await self.listener.start(settings.listen.address.host, settings.listen.address.port)
+            await self._start_admin()
+            host, port = settings.listen.address
+            self.port = await self.listener.start(host, port, is_shared=self.seat is not None)
         except OSError as error:
             await self.stop()
             raise ConfigurationError(f"cannot listen: {error.strerror or error}") from error
@@ -94,18 +121,56 @@ class Proxy:
 
     def prepare(self) -> Live:
         """Build what decides and return it; opens no port and no file, and `release` ends it."""
-        settings = self.settings
-        self.pools = {
-            upstream.name: Pool(upstream, self._tasks, time.monotonic) for upstream in upstreams_of(settings)
-        }
-        self.keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
-        self.cache = TokenCache(settings.token_cache.max_entries)
-        return self._live()
+        staged = self.stage(self.settings)
+        self._take(staged)
+        return staged.live
+
+    def stage(self, settings: Settings) -> Staged:
+        """
+        Build what would come into force with `settings`, or raise ConfigurationError.
+
+        May run on a thread, since it takes a while for thousands of routes; `commit` takes none.
+        """
+        pools = succeed(self.pools, upstreams_of(settings), lambda it: Pool(it, self._tasks, time.monotonic))
+        keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
+        # Never the entries of another configuration: their roles are those of its bindings.
+        cache = TokenCache(settings.token_cache.max_entries)
+        resolver, live = self._live(settings, pools, keys, cache)
+        return Staged(settings=settings, pools=pools, keys=keys, cache=cache, resolver=resolver, live=live)
+
+    def commit(self, staged: Staged) -> None:
+        """Put what was staged in force, at once and whole; requests under way keep what they started with."""
+        staged.keys.inherit(self.keys)
+        staged.cache.count_on(self.cache)
+        self.keys.stop()
+        replaced = [pool for name, pool in self.pools.items() if staged.pools.get(name) is not pool]
+        self._retired.add(replaced, self.environment.holder.current)
+        self._take(staged)
+        self.environment.holder.swap(staged.live)
+        self._metrics.keep(route.name for route in staged.settings.routes)
+        self.listener.limits = limits_of(staged.settings.listen)
+        self.keys.start()
+
+    async def reload(self, settings: Settings) -> None:
+        """Put `settings` in force, or raise ConfigurationError and change nothing."""
+        self.commit(await asyncio.to_thread(self.stage, settings))
+
+    def _take(self, staged: Staged) -> None:
+        self.settings, self.pools, self.keys = staged.settings, staged.pools, staged.keys
+        self.cache, self.resolver = staged.cache, staged.resolver
+        self.policy.loaded(staged.live.policy_version, time.time())
+
+    async def _start_admin(self) -> None:
+        if self.seat is not None:
+            await self.admin.start_on_socket(self.seat.admin_path)
+            return
+        self.admin_port = await self.admin.start(*self.settings.admin.address)
 
     async def release(self) -> None:
         """End connections, tasks and fetches."""
         for pool in self.pools.values():
             pool.close()
+        self._retired.close()
         await self._tasks.close()
         await self._fetch.close()
 
@@ -122,8 +187,9 @@ class Proxy:
             lacking.append("shutting down")
         return lacking
 
-    def _live(self) -> Live:
-        settings = self.settings
+    def _live(
+        self, settings: Settings, pools: Mapping[str, Pool], keys: KeyRing, cache: TokenCache
+    ) -> tuple[Resolver, Live]:
         mapper = RoleMapper(roles_of(settings))
         headers = settings.identity_headers
         names = (headers.subject.encode(), headers.issuer.encode(), headers.roles.encode())
@@ -132,11 +198,23 @@ class Proxy:
             lambda issuer, subject, roles: identity_lines(names, issuer, subject, roles),
             identity_members,
         )
-        passages = ((route, self._passage(route, mapper)) for route in routes_of(settings))
-        self.resolver = Resolver(issuers_of(settings), self.keys, self.cache, builder)
-        return Live(
+        passages = (
+            (
+                route,
+                Passage(
+                    route,
+                    compile_policy(route.policy, mapper).decide,
+                    audiences_on(route, settings),
+                    pools[route.upstream],
+                    self._metrics.route(route.name),
+                ),
+            )
+            for route in routes_of(settings)
+        )
+        resolver = Resolver(issuers_of(settings), keys, cache, builder)
+        return resolver, Live(
             routes=RouteTable.build(passages),
-            identities=self.resolver,
+            identities=resolver,
             policy_version=policy_version(settings),
             request_headers=RequestHeaders((*names, headers.request_id.encode())),
             request_id_header=headers.request_id.encode(),
@@ -144,25 +222,19 @@ class Proxy:
             trusted_proxies=settings.listen.trusted_proxies,
         )
 
-    def _passage(self, route: Route, mapper: RoleMapper) -> Passage:
-        return Passage(
-            route,
-            compile_policy(route.policy, mapper).decide,
-            audiences_on(route, self.settings),
-            self.pools[route.upstream],
-            self._metrics.route(route.name),
-        )
-
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(self._metrics)
-        registry.register(
-            StateMetrics(sources(self.recorder, self.keys, self.cache, self.pools, self.listener))
-        )
+        for collector in (self._metrics, self, self.policy, self.reloads):
+            registry.register(collector)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         return registry
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the state of the parts that are there now; a reload may have replaced some."""
+        parts = sources(self.recorder, self.keys, self.cache, self.pools, self.listener)
+        return StateMetrics(parts).collect()
 
     async def _sweep(self) -> None:
         while True:
@@ -171,6 +243,7 @@ class Proxy:
             self.listener.sweep(now)
             for pool in self.pools.values():
                 pool.sweep(now)
+            self._retired.sweep(now)
 
     async def _tend(self) -> None:
         while True:

@@ -33,8 +33,9 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 class TextFormatter(logging.Formatter):
     """One line a message, times in UTC, and the traceback of an error behind it."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+    def __init__(self, worker: int | None = None) -> None:
+        who = "" if worker is None else f"worker {worker}: "
+        super().__init__(f"%(asctime)s %(levelname)-7s {who}%(message)s", "%H:%M:%S")
         self.converter = time.gmtime
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
@@ -45,9 +46,10 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One JSON object a line, times in UTC."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: int | None = None) -> None:
         super().__init__()
         self.converter = time.gmtime
+        self._worker = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a line of JSON."""
@@ -55,6 +57,7 @@ class JsonFormatter(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
+            **self._worker,
             "message": record.getMessage(),
         }
         if record.exc_info:
@@ -111,14 +114,16 @@ class PatientHandler(logging.Handler):
                 return False
 
 
-def start_logging(style: str, level: int = logging.INFO, fd: int = 2) -> Callable[[], None]:
+def start_logging(
+    style: str, level: int = logging.INFO, fd: int = 2, worker: int | None = None
+) -> Callable[[], None]:
     """
-    Start to write diagnostics as `text` or `json`.
+    Start to write diagnostics as `text` or `json`, with the number of the worker that writes them.
 
     The end of the process writes what is left; so does a call of what is returned.
     """
     handler = PatientHandler(fd)
-    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter(worker) if style == "json" else TextFormatter(worker))
     waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(MAX_WAITING_MESSAGES)
     root = logging.getLogger()
     root.handlers[:] = [DroppingQueueHandler(waiting)]

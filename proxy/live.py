@@ -64,7 +64,7 @@ class Routes(Protocol):
         """Return the most specific passage that matches, or None."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Live:
     """The snapshot: routes, identities, and the version by which the audit trail names them."""
 

@@ -1,14 +1,19 @@
-"""Runs the proxy on uvloop until a signal says stop."""
+"""Runs the proxy on uvloop until a signal says stop; SIGHUP reloads."""
 
 import asyncio
 import gc
 import logging
 import signal
+from pathlib import Path
 
 import uvloop
 
+from proxy import notify
 from proxy.assemble import Proxy
 from proxy.errors import ConfigurationError
+from proxy.reloading import Reloading
+from proxy.settings.schema import Settings
+from proxy.tasks import TaskOwner
 
 log = logging.getLogger("rolegate")
 
@@ -17,34 +22,52 @@ log = logging.getLogger("rolegate")
 GC_THRESHOLD = (50_000, 20, 50)
 
 
-def run_until_stopped(proxy: Proxy) -> int:
-    """Serve until SIGTERM or SIGINT, and return the exit code: 0, or 2 if the ports cannot be had."""
+def run_until_stopped(proxy: Proxy, config: Path) -> int:
+    """
+    Serve until SIGTERM or SIGINT, and read `config` again on SIGHUP.
+
+    Returns the exit code: 0, or 2 if the ports cannot be had.
+    """
     try:
-        uvloop.run(_serve(proxy))
+        uvloop.run(_serve(proxy, config))
     except ConfigurationError as error:
         log.error("%s", error)
         return 2
     return 0
 
 
-async def _serve(proxy: Proxy) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await proxy.start()
+def settle_memory() -> None:
+    """Take what lives as long as the process out of the way of the garbage collector."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
-    address, admin = proxy.settings.listen.address, proxy.settings.admin.address
-    log.info(
-        "listening on %s:%d; metrics and health on %s:%d",
-        address.host,
-        proxy.port,
-        admin.host,
-        proxy.admin_port,
-    )
+
+
+async def _serve(proxy: Proxy, config: Path) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    tasks = TaskOwner()
+
+    async def apply(settings: Settings) -> None:
+        await proxy.reload(settings)
+
+    reloading = Reloading(config, proxy.settings, apply, proxy.reloads)
+    loop.add_signal_handler(signal.SIGHUP, reloading.ask)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await proxy.start()
+    tasks.spawn(reloading.run(), name="reload")
+    settle_memory()
+    log.info("listening on %s:%d; metrics and health on %s:%d", *_where(proxy))
+    notify.ready()
     await stop.wait()
+    notify.stopping()
     log.info("stopping: no new connections, finishing what is in flight")
+    await tasks.close()
     cut = await proxy.stop()
     log.info("stopped; %d connections had to be reset", cut)
+
+
+def _where(proxy: Proxy) -> tuple[str, int, str, int]:
+    address, admin = proxy.settings.listen.address, proxy.settings.admin.address
+    return address.host, proxy.port, admin.host, proxy.admin_port

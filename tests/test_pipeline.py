@@ -42,7 +42,7 @@ def reading(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:
 
 
 def sending(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("proxy.pipeline.head_pieces", fail)
+    patch.setattr("proxy.relaying.head_pieces", fail)
 
 
 def acquiring(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,16 @@ upstream, which the sweeps enforce; a client that does not take its response can
 
 import asyncio
 import logging
-import socket
-import struct
 from typing import TYPE_CHECKING, Any
 
+from proxy.accept.closing import reset
+from proxy.accept.familiar import Familiar, familiar
 from proxy.accept.interfaces import Exchange
 from proxy.accept.pipelining import Event, HeldEvents
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
+from proxy.wire.reading import HeaderBlock
 
 if TYPE_CHECKING:
     from proxy.accept.listener import Listener
@@ -33,8 +34,6 @@ MAX_PIPELINED = 64
 LINGER_S = 2.0
 MAX_LINGER_BYTES = 1024 * 1024
 
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
 CLOSING: Problem = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
 
 
@@ -47,9 +46,11 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_begun",
         "_body_paused",
         "_current",
         "_discarded_bytes",
+        "_familiar",
         "_held",
         "_is_broken",
         "_is_lingering",
@@ -69,6 +70,8 @@ class ClientConnection(asyncio.Protocol):
         self._peer = ""
         self._current: Exchange | None = None
         self._held = HeldEvents()
+        self._begun: tuple[Headers, HeaderBlock] | None = None
+        self._familiar: Familiar | None = None
         self._is_broken = False
         self._is_lingering = False
         self._discarded_bytes = 0
@@ -90,11 +93,16 @@ class ClientConnection(asyncio.Protocol):
         if self._is_broken:
             self._discard(data)
             return
+        if self._familiar is not None and self._is_familiar(data, self._familiar):
+            return
         reader = self._reader
-        was_in_head = reader.in_head
+        was_in_head, was_in_body = reader.in_head, reader.in_body
         problem = reader.feed(data)
+        begun = self._take_begun()
         if problem is not None:
             self._stop_reading(*problem)
+        elif begun is not None and not was_in_head and not was_in_body:
+            self._familiar = familiar(data, *begun)
         elif reader.in_head and not was_in_head and self._current is None:
             # Not for each piece, and not for empty lines: both could be sent for ever.
             self._set_deadline()
@@ -136,7 +144,8 @@ class ClientConnection(asyncio.Protocol):
         if self._is_broken:
             raise RequestRefused(*CLOSING)
         if self._current is None and not self._held and not self.is_blocked:
-            self._begin(method, target, version, headers, keep_alive)
+            block = self._begin(method, target, version, headers, keep_alive)
+            self._begun = None if block is None else (headers, block)
             return
         if self._held.requests >= MAX_PIPELINED:
             problem = (Reason.MALFORMED_REQUEST, f"no more than {MAX_PIPELINED} requests can wait their turn")
@@ -196,15 +205,8 @@ class ClientConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Reset the connection, so that a client can tell a break from an end."""
         self._is_broken = True
-        if self.transport is None:
-            return
-        sock = self.transport.get_extra_info("socket")
-        try:
-            if sock is not None and sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        except OSError:
-            pass  # it is closed on the other side, which is as good
-        self.transport.abort()
+        if self.transport is not None:
+            reset(self.transport)
 
     # Called by the listener.
 
@@ -236,10 +238,33 @@ class ClientConnection(asyncio.Protocol):
 
     # Inside.
 
-    def _begin(self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool) -> None:
+    def _begin(
+        self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool
+    ) -> HeaderBlock | None:
         self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
         current = self._current = self._listener.exchanges.open(self, self._peer)
-        current.begin(method, target, version, headers, keep_alive=keep_alive)
+        return current.begin(method, target, version, headers, keep_alive=keep_alive)
+
+    def _take_begun(self) -> tuple[Headers, HeaderBlock] | None:
+        begun, self._begun = self._begun, None
+        return begun
+
+    def _is_familiar(self, data: bytes, known: Familiar) -> bool:
+        """Begin the request if it came whole and its header lines are those of one before it."""
+        if self._current is not None or self._held or self.is_blocked or self._reader.is_busy:
+            return False
+        found = known.request_line(data, self._listener.limits.max_target_bytes)
+        if found is None:
+            return False
+        current = self._current = self._listener.exchanges.open(self, self._peer)
+        try:
+            current.begin(*found, "1.1", known.headers, keep_alive=True, familiar=known.block)
+            self._end()
+        except Exception:
+            # The boundary of the connection: as where the parser calls.
+            log.exception("a request could not begin")
+            self._give_up()
+        return True
 
     def _end(self) -> None:
         if not self.is_blocked:

@@ -49,10 +49,16 @@ class Listener:
         self.accepted = 0
         self.refused = 0
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port, which the system chose if `port` is 0."""
+    async def start(self, host: str, port: int, *, is_shared: bool = False) -> int:
+        """
+        Listen, and return the port, which the system chose if `port` is 0.
+
+        A shared port is one on which other processes listen too (SO_REUSEPORT).
+        """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ClientConnection(self), host, port, backlog=BACKLOG)
+        self._server = await loop.create_server(
+            lambda: ClientConnection(self), host, port, backlog=BACKLOG, reuse_port=is_shared
+        )
         bound: socket.socket = self._server.sockets[0]
         return int(bound.getsockname()[1])
 

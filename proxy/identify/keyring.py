@@ -19,13 +19,14 @@ class KeyRing:
     which may start a refresh. Keys of two issuers never meet: nothing is shared but the fetching.
     """
 
-    __slots__ = ("_listeners", "_owner", "by_alias")
+    __slots__ = ("_keeping", "_listeners", "_owner", "by_alias")
 
     def __init__(
         self, issuers: Iterable[Issuer], fetch: Fetch, owner: TaskOwner, clock: Clock = time.monotonic
     ) -> None:
         self._owner = owner
         self._listeners: list[OnChange] = []
+        self._keeping: list[asyncio.Task[object]] = []
         self.by_alias = {
             issuer.alias: IssuerKeys(issuer, fetch, owner, clock, self._changed) for issuer in issuers
         }
@@ -41,9 +42,17 @@ class KeyRing:
                 keys.inherit(previous.by_alias[alias])
 
     def start(self) -> None:
-        """Fetch all keys now, and keep them fresh until the owner of the tasks closes."""
-        for alias, keys in self.by_alias.items():
+        """Fetch all keys now, and keep them fresh until `stop`, or until the owner of the tasks closes."""
+        self._keeping = [
             self._owner.spawn(keys.keep_fresh(), name=f"keep keys of {alias} fresh")
+            for alias, keys in self.by_alias.items()
+        ]
+
+    def stop(self) -> None:
+        """Keep nothing fresh any more. What is being fetched still comes: requests may wait for it."""
+        for task in self._keeping:
+            task.cancel()
+        self._keeping.clear()
 
     async def prefetch(self) -> None:
         """Wait until every issuer was asked once; who could not answer shows in `status`."""

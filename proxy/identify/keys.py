@@ -156,6 +156,7 @@ class IssuerKeys:
 
     def inherit(self, previous: "IssuerKeys") -> None:
         """Take over the keys of an earlier configuration of the same issuer, which shares the clock."""
+        self.fetches_succeeded, self.fetches_failed = previous.fetches_succeeded, previous.fetches_failed
         if previous.last is None or self.is_pinned or source_of(self.issuer) != source_of(previous.issuer):
             return
         self.last = previous.last

@@ -20,7 +20,6 @@ class Request:
         "client",
         "credential",
         "has_encoded_slash",
-        "headers",
         "host",
         "method",
         "path",
@@ -36,7 +35,6 @@ class Request:
         authority: bytes,
         target: bytes,
         has_encoded_slash: bool,
-        headers: Headers,
         credential: Credential | None,
         client: str,
     ) -> None:
@@ -46,10 +44,9 @@ class Request:
         self.authority = authority
         self.target = target
         self.has_encoded_slash = has_encoded_slash
-        self.headers = headers
         self.credential = credential
         self.client = client
 
     def __repr__(self) -> str:
-        # The query and the headers stay out: both are places where people put secrets.
+        # The query stays out: it is a place where people put secrets.
         return f"<Request {self.method} {self.host}{self.path} from {self.client}>"

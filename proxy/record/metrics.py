@@ -77,9 +77,14 @@ class RequestMetrics:
         """Return the counts of the route `name`; the same object for a route that outlives a reload."""
         return self.routes.setdefault(name, RouteCounts(name))
 
+    def keep(self, names: Iterable[str]) -> None:
+        """Forget all routes but these, or names would pile up with each reload."""
+        kept = {"", *names}
+        self.routes = {name: counts for name, counts in self.routes.items() if name in kept}
+
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families of all routes that were asked for at least once."""
-        used = [counts for counts in self.routes.values() if counts.decisions]
+        used = [counts for counts in list(self.routes.values()) if counts.decisions]
         yield _by_reason(
             "rolegate_decisions",
             "Decisions by route and reason; `allowed` and `public` were forwarded, all others refused.",

@@ -32,6 +32,11 @@ _REFERENCES: tuple[tuple[Pattern, str, str], ...] = (
 )
 _MOST_NAMES_LISTED = 8
 
+# A pipe keeps only lines of up to 4 KiB apart, and records may be longer: two could end up in one another.
+SEVERAL_ON_STDOUT = (
+    "several workers would write their records into one another; write `file`, or `workers: 1`"
+)
+
 
 def crosscheck(root: Table, places: Places, problems: Collector) -> None:
     """Note everything that is wrong between keys."""
@@ -108,6 +113,12 @@ class _Crosscheck:
                     path,
                     f"expected one of `file` and `stdout: true`, got {'both' if given else 'neither'}",
                 )
+            if given == ["stdout"] and self._has_several_workers():
+                self._add((*path, "stdout"), SEVERAL_ON_STDOUT)
+
+    def _has_several_workers(self) -> bool:
+        node = self._places.node(("workers",))
+        return isinstance(node, Scalar) and not node.is_faulty and node.value not in (None, 1)
 
     def _addresses(self) -> None:
         written = {name: self._places.node((name, "address")) for name in ("listen", "admin")}

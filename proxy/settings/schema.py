@@ -36,6 +36,7 @@ from proxy.settings.syntax import (
     Text,
     TokenType,
     Word,
+    WorkerCount,
     WorkingFile,
 )
 
@@ -266,6 +267,11 @@ class Route(Section):
 class Settings(Section):
     """The whole configuration."""
 
+    workers: WorkerCount = setting(
+        1,
+        "Processes that share the data port, or `auto` for one on each core. Limits of connections hold for"
+        " all together, everything else for each; each has an audit file of its own: `audit.0.jsonl`.",
+    )
     listen: Listen = section(Listen, "The data port: where clients connect.")
     admin: Admin = section(Admin, "The admin port: metrics and health.")
     audit: Audit = Field(description="Where audit records go: exactly one of `file` and `stdout`.")
@@ -288,6 +294,12 @@ class Settings(Section):
     def place(self, *path: str | int) -> str:
         """Return `file:line:column` of the key at `path`, or of the nearest one above that is written."""
         return str(self._places.place(path))
+
+    def without_places(self) -> "Settings":
+        """Return the same settings for somebody who reports no problems: a small part of the size."""
+        bare = self.model_copy()
+        bare._places = Places()  # noqa: SLF001 - our own class
+        return bare
 
     def key(self, *path: str | int) -> str:
         """Return `path` as messages name it: `routes.deployments.allow[0]`."""

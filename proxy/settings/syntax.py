@@ -8,7 +8,7 @@ its canonical form, is refused here rather than left to never match.
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import unquote
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
@@ -18,6 +18,9 @@ from proxy.settings.secrets import Revealed
 
 _NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
+# More processes than cores gain nothing, and each of them has caches and connections of its own.
+MOST_WORKERS = 64
+
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+", re.DOTALL)  # RFC 6901, 3
 
@@ -52,6 +55,14 @@ def _name(value: object) -> object:
         raise expected(
             "a name of letters, digits, `_`, `.` and `-`, at most 64, starting with a letter or digit"
         )
+    return value
+
+
+def _workers(value: object) -> int | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_WORKERS:
+        raise expected(f"a number from 1 to {MOST_WORKERS}, or `auto`")
     return value
 
 
@@ -138,6 +149,14 @@ Flag = Annotated[bool, _Strict, Kind("true or false")]
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000), Kind("number")]
 """How many of something there may be."""
+
+WorkerCount = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_workers),
+    Kind("number or `auto`"),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 64}, {"const": "auto"}]}),
+]
+"""How many processes; `auto` is for as many as there are cores."""
 
 Text = Annotated[str, _Strict, Kind("text")]
 """Free text for people."""

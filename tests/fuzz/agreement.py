@@ -110,14 +110,14 @@ def assert_upstream_reads(message: Message) -> None:
     assert [value for name, value in lines if name == b"host"] == [request.authority]
     assert [value for name, value in lines if name == b"x-rolegate-subject"] == [b"mira"]
     framing = [(name, value) for name, value in lines if name in (b"content-length", b"transfer-encoding")]
-    if head.framing.name == "CHUNKED":
+    if head.block.framing.name == "CHUNKED":
         assert framing == [(b"transfer-encoding", b"chunked")]
-    elif head.announced_bytes:
-        assert framing == [(b"content-length", b"%d" % head.announced_bytes)]
+    elif head.block.announced_bytes:
+        assert framing == [(b"content-length", b"%d" % head.block.announced_bytes)]
     else:
         assert framing in ([], [(b"content-length", b"0")])
     # RFC 9112 section 6.1: a faulty framing, which h11 takes all the same.
-    assert message.version != "1.0" or head.framing.name != "CHUNKED", message
+    assert message.version != "1.0" or head.block.framing.name != "CHUNKED", message
     kept = {name.lower() for name, _ in message.headers}
     ours = {b"host", b"traceparent", b"x-rolegate-subject"}
     assert {name for name, _ in lines} <= kept | ours

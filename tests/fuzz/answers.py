@@ -66,7 +66,10 @@ class Receiving:
         answer = self.answer
         assert (answer.status, answer.end) == (0, "")
         answer.status, answer.phrase, answer.framing = status, phrase, framing
-        answer.headers = [(lines[at], lines[at + 2]) for at in range(0, len(lines), 4)]
+        written = b"".join(lines).split(b"\r\n")
+        answer.headers = [
+            (name, value) for name, _, value in (line.partition(b": ") for line in written[:-1])
+        ]
         assert framing is not Framing.LENGTH or content_length
 
     def response_body(self, data: bytes) -> None:

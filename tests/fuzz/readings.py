@@ -10,7 +10,7 @@ from proxy.accept.reading import Problem, RequestReader
 from proxy.errors import RequestError
 from proxy.model.request import Headers
 from proxy.wire.headers import RequestHeaders
-from proxy.wire.reading import Head, read_head
+from proxy.wire.reading import Head, HeaderBlock, read_head
 from proxy.wire.refusal import REFUSALS
 
 LIMITS = Limits(
@@ -82,17 +82,8 @@ def read_by_us(*pieces: bytes, limits: Limits = LIMITS) -> tuple[list[Message], 
 
 def head_of(message: Message, rules: RequestHeaders = RULES) -> Head:
     """Return the head that the pipeline would make of it, or raise `RequestError`."""
-    return read_head(
-        message.method,
-        message.target,
-        message.version,
-        message.headers,
-        rules=rules,
-        peer=PEER,
-        trusted=TRUSTED,
-        trace_id="a" * 32,
-        span_id="b" * 16,
-    )
+    block = HeaderBlock(message.version, message.headers, rules, PEER, TRUSTED)
+    return read_head(message.method, message.target, block, trace_id="a" * 32, span_id="b" * 16)
 
 
 def refusal_of(message: Message) -> RequestError | None:

@@ -107,3 +107,13 @@ def test_a_route_that_nobody_used_makes_no_series() -> None:
 def test_bucket_bounds_rise() -> None:
     assert list(BUCKETS_S) == sorted(set(BUCKETS_S))
     assert len(RouteCounts("a").buckets) == len(BUCKETS_S) + 1
+
+
+def test_a_route_that_is_configured_no_more_is_forgotten() -> None:
+    metrics = RequestMetrics()
+    gone, stays = metrics.route("gone"), metrics.route("stays")
+    for counts in (gone, stays, metrics.unrouted):
+        counts.decided(Reason.NO_ROUTE)
+    metrics.keep(["stays"])
+    assert metrics.routes == {"": metrics.unrouted, "stays": stays}
+    assert metrics.route("gone") is not gone

@@ -332,3 +332,19 @@ def test_pattern_selects_nodes_with_their_paths() -> None:
     assert [path for path, _ in select(root, (ANY, "b"))] == [("d", "b")]
     assert [path for path, _ in select(root, ("a", "0"))] == []
     assert [path for path, _ in select(root, ())] == [()]
+
+
+@pytest.mark.parametrize("workers", ["2", "auto"])
+def test_several_workers_do_not_write_to_one_standard_output(tmp_path: Path, workers: str) -> None:
+    (problem,) = problems_of(tmp_path, f"workers: {workers}\n{SMALL}")
+    assert problem == (
+        "2:17: audit.stdout: several workers would write their records into one another; "
+        "write `file`, or `workers: 1`"
+    )
+    load_text(tmp_path, f"workers: {workers}\n" + changed("{stdout: true}", "{file: a.jsonl}"))
+    load_text(tmp_path, f"workers: 1\n{SMALL}")
+
+
+def test_a_number_of_workers_that_is_none_is_reported_alone(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, "workers: 0\n" + changed("{stdout: true}", "{file: a.jsonl}"))
+    assert problem.startswith("1:10: workers: expected a number from 1 to 64, or `auto`, got `0`")

@@ -23,6 +23,7 @@ FULL = r"""
             "headers": "5s", "body_idle": "1m", "keep_alive": "2m", "write_idle": "500ms", "shutdown": "1h"
         }
     },
+    "workers": 4,
     "admin": {"address": "localhost:1"},
     "audit": {"file": "audit.jsonl", "node": "n\u00f6de \ud83d\ude00"},
     "identity_headers": {"subject": "X-Who", "issuer": "X-Whence", "roles": "X-As", "request_id": "X-Id"},

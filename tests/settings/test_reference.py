@@ -10,6 +10,7 @@ def row(key: str) -> str:
 def test_every_section_has_a_heading() -> None:
     assert re.findall(r"^## (.*)$", reference(), re.MULTILINE) == [
         *(
+            "workers",
             "listen",
             "admin",
             "audit",

@@ -204,3 +204,13 @@ def test_file_that_is_written_is_relative_to_the_working_directory() -> None:
 @pytest.mark.parametrize("value", ["", "a\0b", 1, None, True])
 def test_anything_else_is_no_file(kind: AnyType, value: object) -> None:
     assert "expected the path of a file" in message_of(kind, value)
+
+
+@pytest.mark.parametrize("value", [1, 2, syntax.MOST_WORKERS, "auto"])
+def test_workers_are_counted_or_left_to_the_machine(value: object) -> None:
+    assert read(syntax.WorkerCount, value) == value
+
+
+@pytest.mark.parametrize("value", [0, -1, syntax.MOST_WORKERS + 1, True, 1.0, "1", "AUTO", "", None, []])
+def test_anything_else_is_no_number_of_workers(value: object) -> None:
+    assert message_of(syntax.WorkerCount, value).startswith("expected a number from 1 to 64, or `auto`")

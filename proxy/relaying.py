@@ -1,0 +1,94 @@
+"""
+The request on its way to the upstream, and the response on its way back.
+
+Called by the upstream's connection. Nothing here decides: what gets here was allowed, and its
+decision is on record.
+"""
+
+from proxy.ending import Ending
+from proxy.interfaces import Outbound
+from proxy.model.decision import Reason
+from proxy.outgoing import head_pieces
+from proxy.wire.framing import LAST_CHUNK, Framing
+
+
+class Relaying(Ending):
+    """A flow between two connections."""
+
+    __slots__ = ()
+
+    # The request goes out.
+
+    def take(self, outbound: Outbound) -> None:
+        """Send the request on the connection it was given."""
+        head, passage = self._head, self._passage
+        assert head is not None
+        assert passage is not None
+        self._waits_for_connection = False
+        self._outbound = outbound
+        if self._client.is_blocked:
+            outbound.pause()
+        parts = head_pieces(self._environment, self._live, passage, head, self.identity, self.request_id)
+        if self._early_body is not None:
+            parts += self._early_body.take()
+            self._early_body = None
+        if self._request_complete and self._is_chunked_in:
+            parts.append(LAST_CHUNK)
+        outbound.send(b"".join(parts))
+        if self._request_complete:
+            outbound.end_request()
+
+    def upstream_blocked(self) -> None:
+        """Hold the request body back: the upstream does not keep up."""
+        self._client.pause_request()
+
+    def upstream_writable(self) -> None:
+        """Let the request body come on."""
+        self._client.resume_request()
+
+    # The response comes back, called by the upstream's connection.
+
+    def interim_response(self, status: int, phrase: bytes, lines: list[bytes]) -> None:
+        """Pass on a 1xx response; a 100 only to a client that waits for it."""
+        if status != 100 or (self._head is not None and self._head.block.expects_continue):
+            self._reply.interim(status, phrase, lines)
+
+    def response_head(
+        self, status: int, phrase: bytes, lines: list[bytes], framing: Framing, content_length: int | None
+    ) -> None:
+        """Pass on the head of the response."""
+        self.status = status
+        if not self._request_complete or self._environment.is_draining:
+            # What is left of the request would be read as the next one.
+            self._reply.keep_alive = False
+        self._reply.head(status, phrase, lines, framing, content_length, self.request_id)
+
+    def response_body(self, data: bytes) -> None:
+        """Pass on a piece of the response's body."""
+        self.bytes_out += len(data)
+        self._reply.body(data)
+
+    def response_flush(self) -> None:
+        """Send on what came together."""
+        self._reply.flush()
+
+    def response_end(self) -> None:
+        """Finish: the response is complete."""
+        self._outbound = None
+        self._reply.end()
+        self.reason = Reason.COMPLETED
+        self._finish()
+
+    def response_failed(self, reason: Reason) -> None:
+        """Finish without a response, or without the rest of it."""
+        self._outbound = None
+        self._waits_for_connection = False
+        self._fail(reason)
+
+    def _let_go(self) -> None:
+        if self._waits_for_connection and self._passage is not None:
+            self._passage.forwarder.cancel(self)
+        self._waits_for_connection = False
+        outbound, self._outbound = self._outbound, None
+        if outbound is not None:
+            outbound.abort()

@@ -1,0 +1,30 @@
+"""A reset is told from an end by whoever reads."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from proxy.accept.closing import reset
+from tests.kit.ports import LOOPBACK
+
+
+def resetting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    reset(writer.transport)
+    reset(writer.transport)  # once more does nothing
+
+
+async def test_a_reset_is_no_end() -> None:
+    async with asyncio.timeout(5), await asyncio.start_server(resetting, LOOPBACK, 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        with pytest.raises(ConnectionResetError):
+            await reader.read(1)
+        writer.close()
+
+
+async def test_a_local_socket_is_closed_at_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    async with asyncio.timeout(5), await asyncio.start_unix_server(resetting, path):
+        reader, writer = await asyncio.open_unix_connection(path)
+        assert await reader.read(1) == b""
+        writer.close()
