@@ -165,10 +165,13 @@ class RequestReader:
             # llhttp takes the body for the other protocol. Passed on without it, the announced length
             # would make the upstream read the next request on its connection as this one's body.
             raise RequestRefused(Reason.AMBIGUOUS_FRAMING, "a request with a body cannot ask for an upgrade")
+        keep_alive = parser.should_keep_alive() and not is_upgrade
+        if keep_alive and version == "1.0" and _says_close(headers):
+            # llhttp would read on, where RFC 9112 section 9.3 lets `close` decide and the client may stop.
+            raise RequestRefused(Reason.MALFORMED_REQUEST, "say either `close` or `keep-alive`")
         self.in_head = False
         self.in_body = True
         self._silent_bytes = 0
-        keep_alive = parser.should_keep_alive() and not is_upgrade
         self.is_final = not keep_alive
         self._taker.head(method.decode("ascii"), self.target, version, headers, keep_alive)
 
@@ -204,6 +207,11 @@ def _what_stopped(cause: BaseException | None) -> Problem:
         return cause.reason, cause.detail
     log.error("reading a request failed", exc_info=cause)
     return Reason.INTERNAL_ERROR, ""
+
+
+def _says_close(headers: Headers) -> bool:
+    values = [value.lower() for name, value in headers if name.lower() == b"connection"]
+    return any(token.strip(b" \t") == b"close" for token in b",".join(values).split(b","))
 
 
 def _announces_body(headers: Headers) -> bool:

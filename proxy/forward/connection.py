@@ -26,6 +26,7 @@ from proxy.wire.headers import (
     without_nominated,
 )
 from proxy.wire.plain_response import PlainHead, read_plain
+from proxy.wire.response import is_plain_phrase
 
 if TYPE_CHECKING:
     from proxy.forward.pool import Pool
@@ -226,6 +227,8 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             return  # it was dropped meanwhile, from within the parser's callbacks
         if self._is_complete:
+            if receiver.method == "HEAD" and not data.endswith(b"\n"):
+                self._can_reuse = False  # the beginning of a chunk's size, which no event tells
             self._finish(receiver)
         elif self._silent_bytes > MAX_HEAD_BYTES:
             # A header line, a trailer or a chunk extension without end, or interim responses.
@@ -305,7 +308,8 @@ class UpstreamConnection(asyncio.Protocol):
         if lowered == b"content-length":
             self._content_length = content_length(value)
         elif lowered == b"transfer-encoding":
-            self._transfer_encodings.append(value.strip(b" \t").lower())
+            # Not a tab: llhttp takes `chunked<tab>` for a coding that it does not know, and reads no chunks.
+            self._transfer_encodings.append(value.strip(b" ").lower())
         elif lowered == b"connection" and value not in EVERYDAY_CONNECTION:
             self._nominated.update(normal_name(token.strip(b" \t")) for token in value.split(b","))
 
@@ -314,11 +318,15 @@ class UpstreamConnection(asyncio.Protocol):
         receiver = self._receiver
         if receiver is None or self._is_complete:
             raise ResponseRefused
+        if self._phrase != b"OK" and not is_plain_phrase(self._phrase):
+            raise ResponseRefused
         status = self._status = self._parser.get_status_code()
         lines = without_nominated(self._lines, self._nominated) if self._nominated else self._lines
         if status < 200:
             if status == 101 or status < 100:
                 raise ResponseRefused  # nobody asked to switch
+            if self._transfer_encodings or self._content_length:
+                raise ResponseRefused  # RFC 9112 section 6.1: who announces a body here may send one, too
             receiver.interim_response(status, self._phrase, lines)
             return
         encodings = self._transfer_encodings
@@ -332,6 +340,11 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver.method == "HEAD":
             self._end_without_body()
 
+    def on_chunk_header(self) -> None:
+        """Notice a body in chunks behind the answer to a HEAD, be it an empty one."""
+        if self._is_complete:
+            raise ResponseRefused
+
     def on_body(self, data: bytes) -> None:
         """Hand on a piece of the body."""
         if self._is_complete or self._receiver is None:
@@ -343,7 +356,10 @@ class UpstreamConnection(asyncio.Protocol):
         """Note the end of the final response."""
         if self._status >= 200:
             self._is_complete = True
-            self._can_reuse = self._parser.should_keep_alive()  # the parser forgets once it goes on
+            # The parser forgets once it goes on. What a 204 announces may follow it all the same.
+            self._can_reuse = self._parser.should_keep_alive() and not (
+                self._status == 204 and (self._transfer_encodings or self._content_length)
+            )
 
     # Ends.
 

@@ -46,11 +46,13 @@ def response_framing(
     method: str, status: int, transfer_encodings: list[bytes], content_length: int | None
 ) -> Framing | None:
     """Return how the response's body is framed (RFC 9112 section 6.3), or None where that is not plain."""
+    if transfer_encodings and (transfer_encodings != [b"chunked"] or content_length is not None):
+        # Where no body can follow, too: who announces one like this may send one all the same.
+        return None
     if method == "HEAD" or status in {204, 304} or status < 200:
         return Framing.NONE
     if transfer_encodings:
-        is_plain = transfer_encodings == [b"chunked"] and content_length is None
-        return Framing.CHUNKED if is_plain else None
+        return Framing.CHUNKED
     if content_length is not None:
         return Framing.LENGTH if content_length else Framing.NONE
     return Framing.UNTIL_CLOSE

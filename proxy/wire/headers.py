@@ -215,7 +215,8 @@ def sort_headers(headers: Headers, rules: RequestHeaders) -> SortedHeaders:  # n
                 raise RequestError(Reason.AMBIGUOUS_FRAMING, "send exactly one Content-Length")
             found.content_length = content_length(value)
         elif kind is Kind.TRANSFER_ENCODING:
-            found.transfer_encodings.append(value.strip(b" \t").lower())
+            # Not a tab, which llhttp does not strip here either.
+            found.transfer_encodings.append(value.strip(b" ").lower())
         elif kind is Kind.CONNECTION:
             if value not in EVERYDAY_CONNECTION:
                 found.nominated.update(normal_name(token.strip(b" \t")) for token in value.split(b","))

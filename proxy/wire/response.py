@@ -1,10 +1,20 @@
 """The head of a response as the client receives it, in our framing (RFC 9112 section 6)."""
 
+import re
+
 from proxy.wire.framing import Framing
 
 _status_lines: dict[tuple[int, bytes], bytes] = {}
 MAX_STATUS_LINES = 256
 MAX_PHRASE_BYTES = 64
+
+
+_NOT_IN_A_PHRASE = re.compile(rb"[^\t -~\x80-\xff]").search
+
+
+def is_plain_phrase(phrase: bytes) -> bool:
+    """Whether a reason phrase is one by RFC 9112 section 4; llhttp takes NUL and control bytes as well."""
+    return _NOT_IN_A_PHRASE(phrase) is None
 
 
 def status_line(status: int, phrase: bytes) -> bytes:

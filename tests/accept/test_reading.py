@@ -88,6 +88,24 @@ def test_an_upgrade_with_a_body_is_told_as_nothing(framing: bytes) -> None:
     assert problem[0] is Reason.AMBIGUOUS_FRAMING
 
 
+CLOSING_10 = [b"close, keep-alive", b"keep-alive\r\nConnection: Close", b"keep-alive,\tclose\t"]
+
+
+@pytest.mark.parametrize("value", CLOSING_10)
+def test_nothing_is_read_behind_a_close_of_http_10(value: bytes) -> None:
+    """llhttp lets `keep-alive` win there; others read no further."""
+    events, problem = read(b"GET /a HTTP/1.0\r\nConnection: " + value + b"\r\n\r\n" + GET)
+    assert events == []
+    assert problem is not None
+    assert problem[0] is Reason.MALFORMED_REQUEST
+
+
+def test_a_connection_of_http_10_may_stay_open() -> None:
+    events, problem = read(b"GET /a HTTP/1.0\r\nConnection: keep-alive, x-close\r\n\r\n" + GET)
+    assert problem is None
+    assert events[1:] == ["end", *GET_EVENTS]
+
+
 def test_an_upgrade_with_an_empty_body_is_one_without() -> None:
     events, _ = read(b"POST /a HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n")
     assert events[-1] == "end"

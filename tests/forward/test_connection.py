@@ -36,7 +36,21 @@ REUSED = {
     "HTTP/1.0": ("GET", OK.replace(b"1.1", b"1.0"), False),
     "Connection: close": ("GET", OK.replace(b"OK\r", b"OK\r\nConnection: close\r"), False),
     "a byte too many": ("GET", OK + b"!", False),
+    "204 that announces a body": ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n", False),
+    "204 that announces chunks": ("GET", b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+    "204 with a length of 0": ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", True),
     "HEAD with a body": ("HEAD", OK, False),
+    "HEAD in chunks": ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", True),
+    "HEAD with an empty body": (
+        "HEAD",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        False,
+    ),
+    "HEAD with half a chunk size": (
+        "HEAD",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1",
+        False,
+    ),
 }
 
 
@@ -52,6 +66,26 @@ async def test_a_connection_is_used_again_only_if_both_messages_ended(
             assert receiver.failure is None
         assert len(upstream.connections) == (1 if is_reused else 2)
         assert (pool.busy_count, pool.idle_count) == (0, int(is_reused))
+
+
+REFUSED = {
+    "chunks with a tab": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n",
+    "a NUL in the phrase": b"HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n",
+    "an escape in the phrase": b"HTTP/1.1 200 \x1b[2J\r\nContent-Length: 0\r\n\r\n",
+    "an interim response with a length": b"HTTP/1.1 103 Early\r\nContent-Length: 3\r\n\r\n" + OK,
+    "an interim response in chunks": b"HTTP/1.1 103 Early\r\nTransfer-Encoding: chunked\r\n\r\n" + OK,
+    "304 in an unknown coding": b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", REFUSED.values(), ids=REFUSED.keys())
+async def test_what_h11_would_not_read_is_not_passed_on(answer: bytes) -> None:
+    async with RecordingUpstream(answering(lambda _: answer)) as upstream, a_pool(upstream.port) as pool:
+        receiver = Asking()
+        pool.acquire(receiver)
+        await until(lambda: receiver.is_over, what="the end")
+        assert (receiver.status, receiver.failure) == (0, Reason.UPSTREAM_MALFORMED)
+        assert pool.idle_count == 0
 
 
 async def test_a_connection_whose_request_did_not_end_is_not_used_again() -> None:

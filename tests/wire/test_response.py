@@ -2,7 +2,13 @@ import pytest
 
 from proxy.wire import response as module
 from proxy.wire.framing import Framing
-from proxy.wire.response import MAX_STATUS_LINES, closing_line, framing_line, status_line
+from proxy.wire.response import (
+    MAX_STATUS_LINES,
+    closing_line,
+    framing_line,
+    is_plain_phrase,
+    status_line,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +22,17 @@ from proxy.wire.response import MAX_STATUS_LINES, closing_line, framing_line, st
 def test_the_status_line_is_the_upstreams_with_our_version(status: int, phrase: bytes, line: bytes) -> None:
     assert status_line(status, phrase) == line
     assert status_line(status, phrase) == line
+
+
+@pytest.mark.parametrize(
+    ("phrase", "is_plain"),
+    [
+        *((phrase, True) for phrase in (b"", b"OK", b"Not Found", b"a\tb", b"Nicht da \xe4", b"~!")),
+        *((phrase, False) for phrase in (b"a\x00b", b"\x0b", b"\x1b[0m", b"a\rb", b"a\nb", b"\x7f")),
+    ],
+)
+def test_a_phrase_holds_nothing_that_a_terminal_or_a_parser_obeys(phrase: bytes, is_plain: bool) -> None:
+    assert is_plain_phrase(phrase) is is_plain
 
 
 def test_an_upstream_that_invents_phrases_does_not_grow_the_memory() -> None:
