@@ -81,4 +81,7 @@ def heed_no_more_signals() -> None:
     The loop gives signals their first meaning back when it closes, and a second SIGTERM would then turn a
     clean end into a death.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
