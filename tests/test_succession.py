@@ -1,46 +1,25 @@
 """Which pools go on, and when the others end; tests/journeys/test_reload.py shows it with requests."""
 
-from dataclasses import replace
+from pathlib import Path
 
-from proxy.forward.forwarder import Forwarder
 from proxy.live import Live
-from proxy.model.upstream import Endpoint, Timeouts, Upstream
+from proxy.model.upstream import Upstream
+from proxy.settings.convert import upstreams_of
 from proxy.succession import Retired, succeed
-from proxy.tasks import TaskOwner
+from tests.test_assemble import settings_of
 from tests.test_live import live
 
-ONE = Upstream(
-    name="one",
-    endpoints=(Endpoint(host="127.0.0.1", port=1),),
-    max_connections=1,
-    max_waiting=1,
-    connect_timeout_s=1,
-    wait_timeout_s=1,
-    timeouts=Timeouts(response_s=1, body_idle_s=1),
-    keep_alive_s=1,
-)
-TWO = replace(ONE, name="two")
 
-
-def pool(upstream: Upstream) -> Forwarder:
-    return Forwarder(upstream, TaskOwner(), lambda: 0.0)
-
-
-def test_an_upstream_that_did_not_change_keeps_its_pool() -> None:
-    before = succeed({}, [ONE, TWO], pool)
-    after = succeed(before, [ONE, replace(TWO, keep_alive_s=2)], pool)
-    assert after["one"] is before["one"]
-    assert after["two"] is not before["two"]
-    assert after["two"].upstream.keep_alive_s == 2
-    assert list(succeed(before, [TWO], pool)) == ["two"]
+def upstreams_at(folder: Path, **ports: int) -> tuple[Upstream, ...]:
+    urls = {name: {"url": f"http://127.0.0.1:{port}"} for name, port in ports.items()}
+    return upstreams_of(settings_of(folder, upstreams={"api": {"url": "http://127.0.0.1:9"}, **urls}))[1:]
 
 
 class Lending:
     """A pool of which a test says what it carries."""
 
-    upstream = ONE
-
-    def __init__(self) -> None:
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
         self.busy_count = 0
         self.waiting_count = 0
         self.swept: list[float] = []
@@ -57,15 +36,24 @@ class Lending:
         self.is_closed = True
 
 
+def test_an_upstream_that_did_not_change_keeps_its_pool(tmp_path: Path) -> None:
+    before = succeed({}, upstreams_at(tmp_path, one=1, two=2), Lending)
+    after = succeed(before, upstreams_at(tmp_path, one=1, two=3), Lending)
+    assert list(after) == ["one", "two"]
+    assert after["one"] is before["one"]
+    assert after["two"] is not before["two"]
+    assert list(succeed(before, upstreams_at(tmp_path, two=2), Lending).values()) == [before["two"]]
+
+
 def retired(pool: Lending) -> tuple[Retired, list[Live]]:
     made, held = Retired(), [live()]
     made.add([pool], held[0])
     return made, held
 
 
-def test_a_pool_outlives_every_request_that_may_use_it() -> None:
+def test_a_pool_outlives_every_request_that_may_use_it(tmp_path: Path) -> None:
     """A request may hold the old configuration while its issuer's keys are fetched, far from any pool."""
-    lending = Lending()
+    lending = Lending(*upstreams_at(tmp_path, one=1))
     made, held = retired(lending)
     assert lending.is_draining
     made.sweep(1.0)
@@ -83,8 +71,8 @@ def test_a_pool_outlives_every_request_that_may_use_it() -> None:
     assert lending.swept[-1] == 4.0
 
 
-def test_the_end_of_everything_is_theirs_too() -> None:
-    lending = Lending()
+def test_the_end_of_everything_is_theirs_too(tmp_path: Path) -> None:
+    lending = Lending(*upstreams_at(tmp_path, one=1))
     made, _ = retired(lending)
     made.close()
     assert (lending.is_closed, len(made)) == (True, 0)

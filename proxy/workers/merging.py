@@ -19,6 +19,7 @@ Join = Callable[[float, float], float]
 SUMMED = frozenset(
     {
         "rolegate_client_connections",
+        "rolegate_open_streams",
         "rolegate_route_requests_in_flight",
         "rolegate_token_cache_entries",
         "rolegate_token_failures_entries",
@@ -31,9 +32,23 @@ SUMMED = frozenset(
 
 # The worst of all is what matters: a worker without keys refuses its share of requests.
 LOWEST = frozenset(
-    {"rolegate_issuer_keys", "rolegate_audit_available", "rolegate_policy_loaded_timestamp_seconds"}
+    {
+        "rolegate_audit_available",
+        "rolegate_certificate_not_after_seconds",
+        "rolegate_issuer_keys",
+        "rolegate_policy_loaded_timestamp_seconds",
+    }
 )
-HIGHEST = frozenset({"rolegate_issuer_keys_age_seconds", "rolegate_rate_limit_table_entries"})
+HIGHEST = frozenset(
+    {
+        "rolegate_issuer_keys_age_seconds",
+        # One table in memory that all share: each worker counts the same entries.
+        "rolegate_rate_limit_table_entries",
+    }
+)
+
+# Each worker judges endpoints by its own requests and checks, and they may differ.
+APART = frozenset({"rolegate_endpoint_state"})
 
 # Always 1, with what is said in the labels; workers that differ show as two rows.
 SAME = frozenset({"rolegate_build_info", "rolegate_policy_info", "python_info"})

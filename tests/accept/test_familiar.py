@@ -185,7 +185,6 @@ async def test_a_new_configuration_reads_familiar_lines_anew() -> None:
         lines = b"Host: %b\r\n%bX-Team: red\r\n\r\n" % (HOST.encode(), bearer())
         assert (await client.request(b"GET /a HTTP/1.1\r\n" + lines)).status == 200
         holder = proxy.proxy.environment.holder
-        live = holder.current
-        holder.swap(replace(live, request_headers=RequestHeaders((b"X-Team",))))
+        holder.swap(replace(holder.current, request_headers=RequestHeaders((b"X-Team",))))
         assert (await client.request(b"GET /b HTTP/1.1\r\n" + lines)).status == 200
         assert [b"X-Team" in request for request in upstream.requests] == [True, False]

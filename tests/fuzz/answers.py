@@ -9,21 +9,21 @@ from proxy.forward.interfaces import Outbound
 from proxy.forward.pool import Pool
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
-from proxy.model.upstream import Upstream
+from proxy.model.upstream import Endpoint, Timeouts, Upstream
 from proxy.tasks import TaskOwner
 from proxy.wire.framing import Framing
 from tests.fuzz.wires import Wire
 from tests.kit.clock import Clock
 
+ENDPOINT = Endpoint(host="192.0.2.9", port=80)
 UPSTREAM = Upstream(
     name="up",
-    host="192.0.2.9",
-    port=80,
+    endpoints=(ENDPOINT,),
     max_connections=1,
     max_waiting=1,
     connect_timeout_s=1,
-    response_timeout_s=1,
-    body_idle_timeout_s=1,
+    wait_timeout_s=1,
+    timeouts=Timeouts(response_s=1, body_idle_s=1),
     keep_alive_s=1,
 )
 
@@ -53,8 +53,14 @@ class Receiving:
     def __init__(self, method: str) -> None:
         self.method = method
         self.answer = Answer()
+        self.upstream_address = ""
+        self.failed_addresses: tuple[str, ...] = ()
+        self.affinity = b""
+        self.is_replayable = False
 
     def take(self, outbound: Outbound) -> None: ...
+
+    def take_back(self) -> None: ...
 
     def interim_response(self, status: int, phrase: bytes, lines: list[bytes]) -> None:
         assert self.answer.status == 0
@@ -97,7 +103,7 @@ class Receiving:
 
 def answer_read_by_us(method: str, *pieces: bytes, is_closed: bool = False) -> Answer:
     """Return the response to a `method` request in `pieces`, after which the upstream may close."""
-    pool = Pool(UPSTREAM, TaskOwner(), Clock())
+    pool = Pool(UPSTREAM, ENDPOINT, TaskOwner(), Clock())
     connection, wire, receiver = UpstreamConnection(pool), Wire(), Receiving(method)
     connection.connection_made(wire)
     connection.start(receiver)
@@ -105,6 +111,7 @@ def answer_read_by_us(method: str, *pieces: bytes, is_closed: bool = False) -> A
     wire.feed(connection, pieces)
     receiver.answer.is_reused = pool.idle_count == 1
     if is_closed and not wire.is_closing():
+        connection.eof_received()
         connection.connection_lost(None)
         receiver.answer.is_reused = False
     return receiver.answer

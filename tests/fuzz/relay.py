@@ -14,7 +14,7 @@ from proxy.model.decision import Reason
 from proxy.reply import Reply
 from proxy.tasks import TaskOwner
 from proxy.wire.framing import Framing
-from tests.fuzz.answers import UPSTREAM, Receiving
+from tests.fuzz.answers import ENDPOINT, UPSTREAM, Receiving
 from tests.fuzz.readings import comparable
 from tests.fuzz.wires import Wire
 from tests.kit.clock import Clock
@@ -74,7 +74,7 @@ class Written(Wire):
 def assert_one_response(method: str, version: str, data: bytes) -> None:
     """Raise `AssertionError` if h11 reads anything but our one answer in what we make of `data`."""
     client, wire = Written(), Wire()
-    pool = Pool(UPSTREAM, TaskOwner(), Clock())
+    pool = Pool(UPSTREAM, ENDPOINT, TaskOwner(), Clock())
     receiver, connection = Relaying(method, version, client), UpstreamConnection(pool)
     connection.connection_made(wire)
     connection.start(receiver)
@@ -82,6 +82,7 @@ def assert_one_response(method: str, version: str, data: bytes) -> None:
     middle = len(data) // 2
     wire.feed(connection, [data[:middle], data[middle:]])
     if not wire.is_closing():
+        connection.eof_received()
         connection.connection_lost(None)
     _assert_reads_as(method, version, receiver, bytes(client.written), data)
 
