@@ -29,6 +29,7 @@ from proxy.identify.issuers import Issuer, KeyTimes
 from proxy.identify.keyring import KeyRing
 from proxy.identify.profiles import PROFILES
 from proxy.identify.resolver import Resolver
+from proxy.listening import doors_of, tls_problems, tls_warnings
 from proxy.live import Holder, Live, Passage
 from proxy.model.audit import identity_members
 from proxy.model.fingerprint import fingerprint
@@ -78,7 +79,10 @@ class Proxy:
         self.admin = Admin(self._registry(), self.missing)
         try:
             self.admin_port = await self.admin.start(settings.admin.address.host, settings.admin.address.port)
-            self.port = await self.listener.start(settings.listen.address.host, settings.listen.address.port)
+            self.port = await self.listener.start(doors_of(settings))
+        except ConfigurationError:
+            await self.stop()
+            raise
         except OSError as error:
             await self.stop()
             raise ConfigurationError(f"cannot listen: {error.strerror or error}") from error
@@ -176,6 +180,7 @@ class Proxy:
         while True:
             await asyncio.sleep(TEND_S)
             self.recorder.tend()
+            self.listener.tend()
 
     def __repr__(self) -> str:
         return f"<Proxy port={self.port} admin_port={self.admin_port}>"
@@ -183,7 +188,7 @@ class Proxy:
 
 def problems(settings: Settings) -> list[Problem]:
     """Return what only shows when the parts are put together, with the place in the configuration."""
-    errors = _findings(settings, "error")
+    errors = _findings(settings, "error") + tls_problems(settings)
     for alias, issuer in settings.issuers.items():
         try:
             issuer_of(alias, issuer)
@@ -194,7 +199,7 @@ def problems(settings: Settings) -> list[Problem]:
 
 def warnings(settings: Settings) -> list[Problem]:
     """Return what loads and is probably not meant."""
-    return _findings(settings, "warning")
+    return _findings(settings, "warning") + tls_warnings(settings)
 
 
 def _findings(settings: Settings, severity: str) -> list[Problem]:

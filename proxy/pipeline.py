@@ -16,6 +16,7 @@ from proxy.gate import find_passage, judge, judge_slowly
 from proxy.interfaces import Client
 from proxy.live import Passage
 from proxy.model.decision import DENIALS, Decision, Reason
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from proxy.outgoing import EarlyBody
 from proxy.relaying import Relaying
@@ -34,7 +35,7 @@ class Pipeline:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    def open(self, client: Client, peer: str) -> "Exchange":
+    def open(self, client: Client, peer: Peer) -> "Exchange":
         """Return the exchange for a request whose head has just come from `peer`."""
         return Exchange(self._environment, client, peer)
 
@@ -58,7 +59,7 @@ class Exchange(Relaying):
                 version,
                 headers,
                 rules=live.request_headers,
-                peer=self.client_address,
+                peer=self._peer,
                 trusted=live.trusted_proxies,
                 trace_id=self.request_id,
                 span_id=self._span_id,

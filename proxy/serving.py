@@ -36,11 +36,10 @@ async def _serve(proxy: Proxy) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
-    address, admin = proxy.settings.listen.address, proxy.settings.admin.address
+    admin = proxy.settings.admin.address
     log.info(
-        "listening on %s:%d; metrics and health on %s:%d",
-        address.host,
-        proxy.port,
+        "listening on %s; metrics and health on %s:%d",
+        ", ".join(proxy.listener.places),
         admin.host,
         proxy.admin_port,
     )

@@ -48,9 +48,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "control": {"errors", "model", "tasks"},
     # Those who put it together.
     "gauges": {"accept", "forward", "identify", "model", "record"},
+    "listening": {"accept", "errors", "settings"},
     "assemble": {
         *("accept", "authorize", "control", "forward", "identify", "record", "settings"),
-        *("environment", "errors", "gauges", "live", "model", "pipeline", "tasks", "wire"),
+        *("environment", "errors", "gauges", "listening", "live", "model", "pipeline", "tasks", "wire"),
     },
     "serving": {"assemble", "errors"},
     # A question put to the very parts that would decide it; and a token looked at without any key.

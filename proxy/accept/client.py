@@ -9,14 +9,15 @@ upstream, which the sweeps enforce; a client that does not take its response can
 
 import asyncio
 import logging
-import socket
-import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from proxy.accept.interfaces import Exchange
 from proxy.accept.pipelining import Event, HeldEvents
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
+from proxy.accept.reset import reset
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ MAX_PIPELINED = 64
 LINGER_S = 2.0
 MAX_LINGER_BYTES = 1024 * 1024
 
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+PeerOf = Callable[[asyncio.BaseTransport], Peer]
+
+NOBODY = Peer(address="")
 
 CLOSING: Problem = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
 
@@ -56,17 +59,19 @@ class ClientConnection(asyncio.Protocol):
         "_is_paused",
         "_listener",
         "_peer",
+        "_peer_of",
         "_reader",
         "deadline",
         "is_blocked",
         "transport",
     )
 
-    def __init__(self, listener: "Listener") -> None:
+    def __init__(self, listener: "Listener", peer_of: PeerOf) -> None:
         self._listener = listener
+        self._peer_of = peer_of
+        self._peer = NOBODY
         self._reader = RequestReader(listener.limits, self)
         self.transport: asyncio.Transport | None = None
-        self._peer = ""
         self._current: Exchange | None = None
         self._held = HeldEvents()
         self._is_broken = False
@@ -81,8 +86,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio.Protocol
         self.transport = transport  # type: ignore[assignment]  # a stream transport, by the way it was made
-        peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if isinstance(peer, tuple) else "unix"
+        self._peer = self._peer_of(transport)
         self.deadline = self._listener.now + self._listener.limits.headers_timeout_s
         self._listener.add(self)
 
@@ -198,13 +202,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_broken = True
         if self.transport is None:
             return
-        sock = self.transport.get_extra_info("socket")
-        try:
-            if sock is not None and sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        except OSError:
-            pass  # it is closed on the other side, which is as good
-        self.transport.abort()
+        reset(self.transport)
 
     # Called by the listener.
 
@@ -224,7 +222,10 @@ class ClientConnection(asyncio.Protocol):
         """Give up on a client that let its deadline pass."""
         current = self._current
         self.deadline = self._listener.now + LINGER_S
-        if self.is_blocked or self._is_broken:
+        if self._may_take_leave:
+            assert self.transport is not None
+            self.transport.close()
+        elif self.is_blocked or self._is_broken:
             self.abort()
         elif current is not None:
             self._is_broken = True
@@ -235,6 +236,18 @@ class ClientConnection(asyncio.Protocol):
             self._close()
 
     # Inside.
+
+    @property
+    def _may_take_leave(self) -> bool:
+        """Whether a TLS connection that lingered can still say its farewell."""
+        transport = self.transport
+        return (
+            self._is_lingering
+            and not self.is_blocked
+            and transport is not None
+            and not transport.can_write_eof()
+            and not transport.is_closing()
+        )
 
     def _begin(self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool) -> None:
         self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
@@ -362,7 +375,9 @@ class ClientConnection(asyncio.Protocol):
         if not self.is_blocked:
             self.deadline = self._listener.now + LINGER_S
         try:
-            transport.write_eof()
+            # TLS closes both directions at once; there the response says where it ends, and `expire` closes.
+            if transport.can_write_eof():
+                transport.write_eof()
         except OSError:
             self.abort()  # the client is gone, and the loop will hear of it later
             return
@@ -370,4 +385,4 @@ class ClientConnection(asyncio.Protocol):
 
     def __repr__(self) -> str:
         state = "idle" if self.is_idle else "busy"
-        return f"<ClientConnection {self._peer} {state}>"
+        return f"<ClientConnection {self._peer.address} {state}>"

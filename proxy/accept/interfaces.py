@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 
 
@@ -37,7 +38,7 @@ class Exchange(Protocol):
 class Exchanges(Protocol):
     """Makes an exchange for each request."""
 
-    def open(self, client: "Connection", peer: str) -> Exchange:
+    def open(self, client: "Connection", peer: Peer) -> Exchange:
         """Return the exchange for a request from `peer`."""
 
 

@@ -65,7 +65,14 @@ def decision_members(decision: Decision, policy_version: str) -> str:
 
 
 def request_members(flow: Flow) -> str:
-    """Return the members that say what was asked."""
+    """Return the members that say what was asked, and with which client certificate."""
+    members = _request_members(flow)
+    if flow.certificate is not None:
+        return f'{members},"client_certificate":"{flow.certificate}"'  # base64url
+    return members
+
+
+def _request_members(flow: Flow) -> str:
     request = flow.request
     if request is None:
         claimed = {

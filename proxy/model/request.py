@@ -12,11 +12,13 @@ class Request:
 
     `host` is lower case without a port, `path` the canonical path, still percent-encoded where
     it must be. `authority` and `target` are the bytes that go upstream: `target` is `path` plus
-    the query as it came. Nothing that decides may look anywhere else.
+    the query as it came. `certificate` is the thumbprint of the client certificate of its
+    connection, None without one. Nothing that decides may look anywhere else.
     """
 
     __slots__ = (
         "authority",
+        "certificate",
         "client",
         "credential",
         "has_encoded_slash",
@@ -39,6 +41,7 @@ class Request:
         headers: Headers,
         credential: Credential | None,
         client: str,
+        certificate: str | None = None,
     ) -> None:
         self.method = method
         self.host = host
@@ -49,6 +52,7 @@ class Request:
         self.headers = headers
         self.credential = credential
         self.client = client
+        self.certificate = certificate
 
     def __repr__(self) -> str:
         # The query and the headers stay out: both are places where people put secrets.

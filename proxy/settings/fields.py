@@ -8,7 +8,8 @@ from pydantic.fields import FieldInfo
 
 from proxy.settings.expectation import Kind
 from proxy.settings.problem import KeyPath
-from proxy.settings.schema import Section, Settings
+from proxy.settings.schema import Settings
+from proxy.settings.section import Section
 
 # A type, or one of typing's many forms of one, which share no class.
 Annotation: TypeAlias = Any

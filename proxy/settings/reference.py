@@ -6,7 +6,8 @@ from typing import Literal, get_args
 from pydantic.fields import FieldInfo
 
 from proxy.settings.fields import Annotation, bare, element, is_section, kind_of, origin_of
-from proxy.settings.schema import Section, Settings
+from proxy.settings.schema import Settings
+from proxy.settings.section import Section
 
 _HEAD = """\
 # Configuration reference

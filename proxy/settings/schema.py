@@ -10,7 +10,7 @@ value does not hide another.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from proxy.settings.addresses import (
     AddressRange,
@@ -21,9 +21,11 @@ from proxy.settings.addresses import (
     UpstreamUrl,
     split_origin,
 )
+from proxy.settings.listening import ListenSockets
 from proxy.settings.matchers import ClaimMatcher
 from proxy.settings.places import Places
 from proxy.settings.quantities import BodySize, Duration, HeaderSize, Leeway, Moment, TargetSize, TokenSize
+from proxy.settings.section import Section, section, setting
 from proxy.settings.syntax import (
     ClaimName,
     ConfigFile,
@@ -46,30 +48,6 @@ Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 """The signature algorithms that may be configured: asymmetric ones only."""
 
 
-def setting(default: Any, meaning: str, *, min_length: int | None = None) -> Any:  # Any: as `Field` has it
-    """Return a field with a default; a default that is text is written and checked as in a file."""
-    return Field(
-        default, validate_default=isinstance(default, str), description=meaning, min_length=min_length
-    )
-
-
-def section(model: type["Section"], meaning: str) -> Any:  # Any: as `Field` has it
-    """Return a field whose keys all have defaults."""
-    return Field(default_factory=model, description=meaning)
-
-
-class Section(BaseModel):
-    """Keys that stand together: frozen, no others allowed, and silent about their values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    def __repr__(self) -> str:
-        # A value may have come from `${env:…}` or `${file:…}`.
-        return f"<{type(self).__name__}>"
-
-    __str__ = __repr__
-
-
 class ListenTimeouts(Section):
     """How long a client may take."""
 
@@ -80,10 +58,9 @@ class ListenTimeouts(Section):
     shutdown: Duration = setting("30s", "For open requests to end at shutdown.")
 
 
-class Listen(Section):
-    """The data port: where clients connect."""
+class Listen(ListenSockets):
+    """The data port: where clients connect. Limits are for all sockets together."""
 
-    address: ListenAddress = setting("127.0.0.1:8080", "Host and port to listen on.")
     max_connections: Count = setting(10_000, "Client connections open at a time.")
     max_header_bytes: HeaderSize = setting(
         "32KiB", "Bytes of request line and headers; more is refused with 431."

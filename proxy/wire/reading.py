@@ -9,9 +9,10 @@ from ipaddress import IPv4Network, IPv6Network
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer, Scheme
 from proxy.model.request import Headers, Request
 from proxy.wire.bearer import find_credential
-from proxy.wire.forwarded import client_address
+from proxy.wire.forwarded import client_address, client_scheme
 from proxy.wire.framing import Framing, request_framing
 from proxy.wire.headers import RequestHeaders, require_one_host, sort_headers
 from proxy.wire.target import parse_target
@@ -28,7 +29,8 @@ class Head:
     One request's head: what is decided on, and how the message goes on.
 
     `lines` is a flat list of header bytes for the upstream; `chain` the trusted proxies between
-    the client and us; `announced_bytes` the Content-Length, 0 where there is none.
+    the client and us; `scheme` the one by which the client came; `announced_bytes` the
+    Content-Length, 0 where there is none.
     """
 
     __slots__ = (
@@ -39,6 +41,7 @@ class Head:
         "framing",
         "lines",
         "request",
+        "scheme",
     )
 
     def __init__(
@@ -50,6 +53,7 @@ class Head:
         authorization: bytes,
         announced_bytes: int,
         expects_continue: bool,
+        scheme: Scheme,
     ) -> None:
         self.request = request
         self.framing = framing
@@ -58,6 +62,7 @@ class Head:
         self.authorization = authorization
         self.announced_bytes = announced_bytes
         self.expects_continue = expects_continue
+        self.scheme: Scheme = scheme
 
     def upstream_lines(self, injected: tuple[bytes, ...], *, with_credential: bool) -> list[bytes]:
         """Return the pieces of the head that goes upstream, `injected` lines last."""
@@ -85,7 +90,7 @@ def read_head(
     headers: Headers,
     *,
     rules: RequestHeaders,
-    peer: str,
+    peer: Peer,
     trusted: Networks,
     trace_id: str,
     span_id: str,
@@ -98,6 +103,9 @@ def read_head(
     seen = parse_target(target, require_one_host(found.hosts))
     credential = find_credential(found.authorizations)
     client, chain = client_address(peer, found.forwarded_for, trusted)
+    scheme = peer.scheme
+    if found.forwarded_protos:
+        scheme = client_scheme(peer, found.forwarded_protos, chain, trusted)
     traceparent, keeps_tracestate = continue_trace(found.traceparents, trace_id, span_id)
     lines = found.kept
     lines += (b"traceparent: ", traceparent, b"\r\n")
@@ -121,6 +129,7 @@ def read_head(
         headers=headers,
         credential=credential,
         client=client,
+        certificate=peer.certificate,
     )
     return Head(
         request,
@@ -130,4 +139,5 @@ def read_head(
         found.authorizations[0] if credential is not None else b"",
         found.content_length or 0,
         expects_continue,
+        scheme,
     )

@@ -3,10 +3,13 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from proxy.accept.doors import Door
 from proxy.accept.interfaces import Connection, Exchange
 from proxy.accept.limits import Limits
 from proxy.accept.listener import Listener
+from proxy.accept.sockets import TcpPlace
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from tests.kit.clock import Clock
 from tests.kit.local_proxy import until
@@ -66,7 +69,7 @@ class Exchanges:
         self.refuses_bodies = False
         self.all: list[Told] = []
 
-    def open(self, client: Connection, peer: str) -> Exchange:
+    def open(self, client: Connection, peer: Peer) -> Exchange:
         self.all.append(Told(client, self))
         return self.all[-1]
 
@@ -86,7 +89,7 @@ async def listening(max_connections: int = 10) -> AsyncGenerator[tuple[Listener,
         write_idle_timeout_s=4,
     )
     listener = Listener(exchanges, limits, clock)
-    port = await listener.start(LOOPBACK, 0)
+    port = await listener.start([Door(place=TcpPlace(LOOPBACK, 0))])
     try:
         yield listener, exchanges, port, clock
     finally:

@@ -11,7 +11,7 @@ from proxy.errors import ConfigurationError
 from proxy.settings.addresses import Address
 from proxy.settings.load import load
 from proxy.settings.problem import Problem, SettingsError
-from proxy.settings.schema import Section
+from proxy.settings.section import Section
 from tests.settings.files import SMALL, AnyType, changed, load_text, problems_of, write
 
 FULL = r"""
@@ -19,6 +19,11 @@ FULL = r"""
     "listen": {
         "address": "[::1]:8443", "max_connections": 7, "max_header_bytes": "64KiB", "max_header_count": 50,
         "max_target_bytes": 4096, "trusted_proxies": ["10.0.0.0\/8", "::1"],
+        "tls": {
+            "certificates": [{"certificate_file": "a.crt", "key_file": "a.key"}], "min_version": "1.3",
+            "client_certificates": {"ca_file": "ca.pem", "required": false}
+        },
+        "proxy_protocol": {"peers": ["10.1.0.0/16"]}, "handshake_timeout": "3s", "trust_peers": false,
         "timeouts": {
             "headers": "5s", "body_idle": "1m", "keep_alive": "2m", "write_idle": "500ms", "shutdown": "1h"
         }
@@ -94,7 +99,7 @@ def test_full_configuration_names_every_key_of_the_schema(tmp_path: Path) -> Non
     settings = load(write(tmp_path, FULL, "rolegate.json"), environ={})
 
     absent = missing(written, settings, "")
-    alternatives = {".audit.stdout", ".issuers.idp.jwks_url"}
+    alternatives = {".audit.stdout", ".issuers.idp.jwks_url", ".listen.mode", ".listen.sockets"}
     deny = {f".routes.deny.{name}" for name in ("roles", "issuers", "methods", "claims")}
     assert set(absent) == alternatives | deny
 

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from proxy.identify.profiles import PROFILES
 from proxy.settings.addresses import Address
-from proxy.settings.schema import Section, Settings
+from proxy.settings.schema import Settings
+from proxy.settings.section import Section
 from tests.settings.files import SMALL, load_text
 
 

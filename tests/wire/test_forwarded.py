@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.model.peer import Peer
 from proxy.wire.forwarded import MAX_HOPS, Network, client_address, forwarding_lines
 
 TRUSTED: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
@@ -14,11 +15,11 @@ TRUSTED: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8")
 def test_a_stranger_is_the_client_whatever_it_sends(
     claimed: list[bytes], trusted: tuple[Network, ...]
 ) -> None:
-    assert client_address("203.0.113.9", claimed, trusted) == ("203.0.113.9", ())
+    assert client_address(Peer(address="203.0.113.9"), claimed, trusted) == ("203.0.113.9", ())
 
 
 def test_nobody_is_trusted_by_default() -> None:
-    assert client_address("127.0.0.1", [b"1.2.3.4"], ()) == ("127.0.0.1", ())
+    assert client_address(Peer(address="127.0.0.1"), [b"1.2.3.4"], ()) == ("127.0.0.1", ())
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_nobody_is_trusted_by_default() -> None:
 def test_the_walk_ends_at_the_first_untrusted_address(
     claimed: list[bytes], client: str, chain: tuple[str, ...]
 ) -> None:
-    assert client_address("10.0.0.1", claimed, TRUSTED) == (client, chain)
+    assert client_address(Peer(address="10.0.0.1"), claimed, TRUSTED) == (client, chain)
 
 
 @pytest.mark.parametrize(
@@ -54,21 +55,24 @@ def test_the_walk_ends_at_the_first_untrusted_address(
 )  # fmt: skip
 def test_a_malformed_entry_ends_the_walk_at_the_last_trusted_hop(entry: bytes) -> None:
     claimed = [b"1.1.1.1, " + entry + b", 10.0.0.2"]
-    assert client_address("10.0.0.1", claimed, TRUSTED) == ("10.0.0.2", ("10.0.0.1",))
+    assert client_address(Peer(address="10.0.0.1"), claimed, TRUSTED) == ("10.0.0.2", ("10.0.0.1",))
 
 
 def test_an_ipv4_peer_of_a_dual_stack_socket_is_an_ipv4_peer() -> None:
-    assert client_address("::ffff:10.0.0.1", [b"203.0.113.9"], TRUSTED) == ("203.0.113.9", ("10.0.0.1",))
-    assert client_address("::ffff:203.0.113.9", [], ()) == ("203.0.113.9", ())
-    assert client_address("fe80::1%eth0", [], ()) == ("fe80::1", ())
+    assert client_address(Peer(address="::ffff:10.0.0.1"), [b"203.0.113.9"], TRUSTED) == (
+        "203.0.113.9",
+        ("10.0.0.1",),
+    )
+    assert client_address(Peer(address="::ffff:203.0.113.9"), [], ()) == ("203.0.113.9", ())
+    assert client_address(Peer(address="fe80::1%eth0"), [], ()) == ("fe80::1", ())
 
 
 def test_a_peer_without_an_address_is_never_trusted() -> None:
-    assert client_address("unix", [b"1.2.3.4"], TRUSTED) == ("unix", ())
+    assert client_address(Peer(address="unix"), [b"1.2.3.4"], TRUSTED) == ("unix", ())
 
 
 def test_a_list_without_end_is_not_walked_to_its_end() -> None:
-    client, chain = client_address("10.0.0.1", [b"203.0.113.9" + b",10.0.0.2" * 3000], TRUSTED)
+    client, chain = client_address(Peer(address="10.0.0.1"), [b"203.0.113.9" + b",10.0.0.2" * 3000], TRUSTED)
     assert client == "10.0.0.2"
     assert len(chain) == MAX_HOPS
 
@@ -109,5 +113,5 @@ def test_a_client_without_an_address_is_unknown() -> None:
 
 @given(st.lists(st.binary(max_size=40), max_size=4))
 def test_no_inbound_value_can_add_a_line(claimed: list[bytes]) -> None:
-    client, chain = client_address("10.0.0.1", claimed, TRUSTED)
+    client, chain = client_address(Peer(address="10.0.0.1"), claimed, TRUSTED)
     assert forwarding_lines(client, b"api.example.com", "http", chain).count(b"\r\n") == 4

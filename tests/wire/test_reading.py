@@ -4,6 +4,7 @@ import pytest
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer
 from proxy.wire.framing import Framing
 from proxy.wire.headers import RequestHeaders
 from proxy.wire.reading import Head, read_head
@@ -29,7 +30,7 @@ def read(
         version,
         list(lines),
         rules=RequestHeaders((b"X-Rolegate-Subject",)),
-        peer=peer,
+        peer=Peer(address=peer),
         trusted=(ip_network("10.0.0.0/8"),),
         trace_id=TRACE,
         span_id=SPAN,
