@@ -64,10 +64,10 @@ class Greeting:
 
     def abort(self) -> None:
         """Reset the connection."""
-        self._listener.dismiss(self)
         reset_on_close(self._socket)
-        if self._stop_reading() or self._socket.fileno() < 0:
+        if self._stop_reading():
             self._socket.close()
+            self._listener.dismiss(self)
             return
         try:
             # The transport has the socket; it sees an end, and closes.

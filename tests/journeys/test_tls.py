@@ -252,3 +252,138 @@ def s_client(port: int, authority: Authority, arguments: list[str], data: bytes 
         check=False,
     )
     return (result.stdout + result.stderr).decode(errors="replace")
+
+
+async def shown_certificate(port: int, authority: Authority, name: str | None) -> bytes:
+    """Return the certificate that is shown to who asks for `name`."""
+    context = trusting(authority)
+    context.check_hostname = False
+    async with ScriptedClient(port, tls=context, server_name=name or "") as client:
+        der: bytes = client.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return der
+
+
+async def test_each_name_gets_its_certificate(authority: Authority) -> None:
+    first = authority.server("first.example.com")
+    exact = authority.server("a.example.com", "b.example.com")
+    anyone = authority.server("*.example.com")
+    again = authority.server("a.example.com", file="again")
+    certificates = [one.files for one in (first, exact, anyone, again)]
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"tls": {"certificates": certificates}}) as proxy,
+    ):
+        for name, issued in {
+            "first.example.com": first,
+            "a.example.com": exact,
+            "B.EXAMPLE.com": exact,
+            "c.example.com": anyone,
+            "c.d.example.com": first,
+            "example.com": first,
+            "elsewhere.test": first,
+            None: first,
+        }.items():
+            assert await shown_certificate(proxy.port, authority, name) == issued.der, name
+
+
+async def test_new_files_are_put_in_force_while_connections_go_on(authority: Authority) -> None:
+    section = tls(authority)
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"tls": section}) as proxy,
+        ScriptedClient(proxy.port, tls=trusting(authority)) as client,
+    ):
+        assert (await client.request(get("/a"))).status == 200
+        renewed = authority.server(HOST, days=9)
+        await until(lambda: proxy.proxy.listener.reloads == 1, what="the reload")
+        assert await shown_certificate(proxy.port, authority, HOST) == renewed.der
+        assert (await client.request(get("/b"))).status == 200
+        (shown,) = proxy.proxy.listener.certificates()
+        assert shown.ends_at == renewed.certificate.not_valid_after_utc.timestamp()
+
+
+@pytest.mark.parametrize("fault", ["garbage", "other key", "gone"])
+async def test_a_bad_new_file_keeps_the_old_certificate_in_force(
+    authority: Authority, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    issued = authority.server(HOST)
+    other = authority.server("other.example.com")
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"tls": {"certificates": [issued.files]}}) as proxy,
+    ):
+        listener = proxy.proxy.listener
+        if fault == "garbage":
+            issued.certificate_file.write_text("no certificate")
+        elif fault == "other key":
+            issued.key_file.write_bytes(other.key_file.read_bytes())
+        else:
+            issued.key_file.unlink()
+        await until(lambda: listener.failed_reloads == 1, what="the attempt")
+        assert await shown_certificate(proxy.port, authority, HOST) == issued.der
+        assert "the old ones stay in force" in caplog.text
+        assert str(issued.certificate_file if fault == "garbage" else issued.key_file) in caplog.text
+        renewed = authority.server(HOST)
+        await until(lambda: listener.reloads == 1, what="the reload")
+        assert await shown_certificate(proxy.port, authority, HOST) == renewed.der
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"],
+)
+async def test_a_handshake_that_does_not_come_in_time_ends_the_connection(
+    authority: Authority, data: bytes
+) -> None:
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"tls": tls(authority), "handshake_timeout": "300ms"}) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        await until(lambda: proxy.proxy.listener.connection_count == 1, what="the connection")
+        await client.send(data)
+        await client.read_to_end()
+        await until(lambda: proxy.proxy.listener.connection_count == 0, what="the end")
+        listener = proxy.proxy.listener
+        assert listener.handshakes_expired + listener.handshakes_failed >= 1
+        await until(lambda: len(listener.tasks) == 0, what="the end of the task")
+        assert proxy.records() == []
+
+
+async def test_handshakes_count_as_connections(authority: Authority) -> None:
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"tls": tls(authority), "max_connections": 1}) as proxy,
+        ScriptedClient(proxy.port),
+    ):
+        await until(lambda: proxy.proxy.listener.connection_count == 1, what="the connection")
+        with pytest.raises(ConnectionError):
+            async with ScriptedClient(proxy.port, tls=trusting(authority)):
+                pass
+        assert proxy.proxy.listener.refused == 1
+        async with asyncio.timeout(5):
+            assert await proxy.stop() == 0
+
+
+@pytest.mark.component("openssl")
+async def test_renegotiation_is_refused(authority: Authority) -> None:
+    """It would cost us a handshake for a few bytes of the client's, again and again."""
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"tls": tls(authority)}) as proxy,
+    ):
+        output = await asyncio.to_thread(s_client, proxy.port, authority, ["-tls1_2"], b"R\n")
+        assert "no renegotiation" in output, output
+
+
+@pytest.mark.component("openssl")
+async def test_the_oldest_version_is_configured(authority: Authority) -> None:
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"tls": tls(authority, min_version="1.3")}) as proxy,
+    ):
+        for version, is_spoken in (("-tls1_2", False), ("-tls1_3", True)):
+            output = await asyncio.to_thread(
+                s_client, proxy.port, authority, [version, "-alpn", "h2,http/1.1"]
+            )
+            assert ("ALPN protocol: http/1.1" in output) == is_spoken
