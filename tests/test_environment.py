@@ -48,3 +48,11 @@ def test_a_flood_of_hosts_does_not_grow_the_memory(environment: Environment) -> 
 
 def test_a_new_environment_is_quiet(environment: Environment) -> None:
     assert (environment.in_flight, environment.is_draining, len(environment.tasks)) == (0, False, 0)
+
+
+def test_lines_of_one_scheme_are_not_those_of_the_other(environment: Environment) -> None:
+    plain = environment.forwarding_lines("192.0.2.1", b"a", "http", ())
+    secured = environment.forwarding_lines("192.0.2.1", b"a", "https", ())
+    assert (b"Proto: http\r\n" in plain, b"Proto: https\r\n" in secured) == (True, True)
+    assert environment.forwarding_lines("192.0.2.1", b"a", "http", ()) is plain
+    assert b"Proto: https\r\n" in environment.forwarding_lines("192.0.2.1", b"a", "https", ("10.0.0.1",))

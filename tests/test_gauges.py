@@ -1,11 +1,13 @@
 """Every number is read from the part that it is about; a running proxy has all the parts."""
 
 import re
+from pathlib import Path
 
 from proxy.errors import AuditError
 from proxy.gauges import sources
 from proxy.model.decision import Reason
 from proxy.record.state_metrics import Source
+from tests.kit.certificates import Authority
 from tests.kit.local_proxy import LocalProxy, get
 from tests.kit.ports import free_port
 from tests.kit.recorder import RecordingUpstream
@@ -114,3 +116,24 @@ async def test_audit_records_and_failures_are_counted() -> None:
         assert numbers(proxy, "rolegate_audit_failures")[()] >= 1
         assert numbers(proxy, "rolegate_audit_records_dropped") == {(): 0}
         sink.error = None
+
+
+async def test_certificates_and_handshakes_are_counted(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    issued = authority.server("a.example.com")
+    tls = {"certificates": [issued.files]}
+    sockets = [{"address": "127.0.0.1:0", "tls": tls}, {"address": f"unix:{tmp_path / 's'}", "tls": tls}]
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"sockets": sockets}) as proxy,
+    ):
+        ends_at = issued.certificate.not_valid_after_utc.timestamp()
+        found = sources_of(proxy)
+        rows = list(found["rolegate_certificate_not_after_seconds"].rows())
+        assert rows == [((str(issued.certificate_file),), ends_at)]
+        async with ScriptedClient(proxy.port) as client:
+            await client.send(b"GET / HTTP/1.1\r\n\r\n")
+            await client.read_to_end()
+        failed = dict(found["rolegate_client_handshakes_failed"].rows())
+        assert failed == {("proxy-header",): 0, ("tls",): 1, ("timeout",): 0}
+        assert dict(found["rolegate_certificate_reloads"].rows()) == {("success",): 0, ("failure",): 0}

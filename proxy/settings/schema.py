@@ -68,7 +68,7 @@ class Listen(ListenSockets):
     max_header_count: Count = setting(100, "Header lines of a request; more are refused with 431.")
     max_target_bytes: TargetSize = setting("8KiB", "Bytes of path and query; more are refused with 414.")
     trusted_proxies: tuple[AddressRange, ...] = setting(
-        (), "Proxies in front of rolegate whose `Forwarded` and `X-Forwarded-*` are believed; nobody's else."
+        (), "Proxies in front of rolegate whose `X-Forwarded-For` and `-Proto` are believed; nobody's else."
     )
     timeouts: ListenTimeouts = section(ListenTimeouts, "How long a client may take.")
 

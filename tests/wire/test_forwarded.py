@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.model.peer import Peer
-from proxy.wire.forwarded import MAX_HOPS, Network, client_address, forwarding_lines
+from proxy.wire.forwarded import MAX_HOPS, Network, client_address, client_scheme, forwarding_lines
 
 TRUSTED: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -65,6 +65,46 @@ def test_an_ipv4_peer_of_a_dual_stack_socket_is_an_ipv4_peer() -> None:
     )
     assert client_address(Peer(address="::ffff:203.0.113.9"), [], ()) == ("203.0.113.9", ())
     assert client_address(Peer(address="fe80::1%eth0"), [], ()) == ("fe80::1", ())
+
+
+@pytest.mark.parametrize(
+    ("claimed", "chain", "scheme"),
+    [
+        ([b"https"], ("10.0.0.1",), "https"),
+        ([b" HTTPS "], ("10.0.0.1",), "https"),
+        ([b"http"], ("10.0.0.1",), "http"),
+        ([b"https, http"], ("10.0.0.1",), "http"),
+        ([b"https", b"http"], ("10.0.0.1",), "http"),
+        ([b"https, http"], ("10.0.0.2", "10.0.0.1"), "https"),
+        ([b"http, https, http"], ("10.0.0.2", "10.0.0.1"), "https"),
+        ([b"https"], ("10.0.0.2", "10.0.0.1"), "https"),
+        ([b"https"], (), "https"),
+        ([b"ftp"], ("10.0.0.1",), "http"),
+        ([b""], ("10.0.0.1",), "http"),
+        ([b"https\r\nX: y"], ("10.0.0.1",), "http"),
+        ([b"https" + b",http" * 3000], ("10.0.0.1",), "http"),
+        ([b",".join([b"https"] * 40)], ("10.0.0.1",) * 35, "https"),
+    ],
+)
+def test_the_scheme_is_the_one_that_the_first_trusted_hop_saw(
+    claimed: list[bytes], chain: tuple[str, ...], scheme: str
+) -> None:
+    peer = Peer(address="10.0.0.1")
+    assert client_scheme(peer, claimed, chain, TRUSTED) == scheme
+    # Without a trusted hop nobody vouches for it, and where it is none the connection speaks for itself.
+    assert client_scheme(Peer(address="203.0.113.1"), claimed, (), TRUSTED) == "http"
+    assert client_scheme(Peer(address="203.0.113.1", scheme="https"), [b"http"], (), TRUSTED) == "https"
+    assert client_scheme(Peer(address="10.0.0.1", scheme="https"), [b"ftp"], chain, TRUSTED) == "https"
+
+
+def test_a_trusted_peer_without_an_address_vouches_like_one_with() -> None:
+    peer = Peer(address="unix", is_trusted=True)
+    assert client_address(peer, [b"1.2.3.4, 10.0.0.2"], TRUSTED) == ("1.2.3.4", ("10.0.0.2", "unix"))
+    assert client_address(peer, [], TRUSTED) == ("unix", ())
+    assert client_scheme(peer, [b"https"], (), ()) == "https"
+    assert b"X-Forwarded-For: 1.2.3.4, 10.0.0.2, unknown\r\n" in forwarding_lines(
+        "1.2.3.4", b"a", "http", ("10.0.0.2", "unix")
+    )
 
 
 def test_a_peer_without_an_address_is_never_trusted() -> None:
