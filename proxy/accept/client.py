@@ -87,6 +87,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio.Protocol
         self.transport = transport  # type: ignore[assignment]  # a stream transport, by the way it was made
         self._peer = self._peer_of(transport)
+        del self._peer_of  # who introduced us goes now, and not in a cycle with us later
         self.deadline = self._listener.now + self._listener.limits.headers_timeout_s
         self._listener.add(self)
 

@@ -39,7 +39,7 @@ class Greeting:
         self._socket = accepted
         self._header = b""
         self._is_reading = False
-        self._connection = ClientConnection(listener, self._introduce)
+        self._connection: ClientConnection | None = None
         self.peer = peer
         self.deadline = listener.now + door.handshake_timeout_s
 
@@ -110,12 +110,13 @@ class Greeting:
 
     async def _hand_over(self) -> None:
         loop, tls = asyncio.get_running_loop(), self._door.tls
+        connection = self._connection = ClientConnection(self._listener, self._introduce)
         try:
             if tls is None:
-                await loop.connect_accepted_socket(lambda: self._connection, self._socket)
+                await loop.connect_accepted_socket(lambda: connection, self._socket)
                 return
             await loop.connect_accepted_socket(
-                lambda: self._connection,
+                lambda: connection,
                 self._socket,
                 ssl=tls.context,
                 # The sweep is there before; this is for a listener that nobody sweeps.
@@ -126,11 +127,17 @@ class Greeting:
             self._listener.handshakes_failed += 1
             log.debug("the handshake with %s failed: %s", self.peer.address, error)
         finally:
-            self._listener.dismiss(self)
+            if self._connection is not None:
+                # It came to nothing, so nobody else tells it that it ended.
+                self._connection = None
+                connection.connection_lost(None)
+                self._listener.dismiss(self)
 
     def _introduce(self, transport: asyncio.BaseTransport) -> Peer:
         """Make way for the connection, and tell it who its peer is."""
-        self._listener.replace(self, self._connection)
+        connection, self._connection = self._connection, None
+        assert connection is not None
+        self._listener.replace(self, connection)
         return self.peer if self._door.tls is None else self._door.secured(self.peer, transport)
 
     def __repr__(self) -> str:

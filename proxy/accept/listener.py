@@ -119,14 +119,16 @@ class Listener:
                 )
             if door.is_plain:
                 make = loop.create_unix_server if is_local else loop.create_server
-                server = await make(
-                    lambda: ClientConnection(self, door.peer_of), sock=opened.socket, backlog=BACKLOG
-                )
+                server = await make(self._factory(door), sock=opened.socket, backlog=BACKLOG)
                 self._servers.append(server)
             else:
                 opened.socket.listen(BACKLOG)
                 loop.add_reader(opened.socket, self._accept, door, opened.socket)
             self.places = (*self.places, _shown(door, opened.socket))
+
+    def _factory(self, door: Door) -> Callable[[], ClientConnection]:
+        peer_of = door.peer_of  # one for all, since each connection keeps it for a while
+        return lambda: ClientConnection(self, peer_of)
 
     def _accept(self, door: Door, listening: socket.socket) -> None:
         """Take the connections that wait, each with its greeting."""

@@ -7,6 +7,7 @@ the first untrusted address is that stranger's own text and goes no further.
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
@@ -47,7 +48,7 @@ def client_address(
 
 
 def client_scheme(
-    peer: Peer, unverified_protos: list[bytes], chain: tuple[str, ...], trusted: tuple[Network, ...]
+    peer: Peer, unverified_protos: Iterable[bytes], chain: tuple[str, ...], trusted: tuple[Network, ...]
 ) -> Scheme:
     """
     Return the scheme by which the client came.

@@ -188,7 +188,7 @@ class SortedHeaders:
         self.nominated: set[bytes] = set()
         self.expects: list[bytes] = []
         self.forwarded_for: list[bytes] = []
-        self.forwarded_protos: list[bytes] = []
+        self.forwarded_protos: tuple[bytes, ...] = ()
         self.traceparents: list[bytes] = []
         self.tracestates: list[bytes] = []
 
@@ -232,7 +232,7 @@ def sort_headers(headers: Headers, rules: RequestHeaders) -> SortedHeaders:  # n
         elif kind is Kind.TRACESTATE:
             found.tracestates.append(value)
         elif kind is Kind.FORWARDED_PROTO:
-            found.forwarded_protos.append(value)
+            found.forwarded_protos += (value,)
     if found.nominated:
         found.kept = without_nominated(kept, found.nominated)
     return found

@@ -59,7 +59,7 @@ WRONG = {
     "{trust_peers: true}": "listen.trust_peers: expected on a UNIX socket only",
     "{proxy_protocol: {}}": "listen.proxy_protocol: expected `peers`",
     "{address: 'unix:/a', proxy_protocol: {}}": "listen.proxy_protocol: expected `peers`",
-    "{address: 'unix:/a', proxy_protocol: {peers: [10.0.0.1]}}": "listen.proxy_protocol.peers: expected `trust",
+    "{address: 'unix:/a', proxy_protocol: {peers: [10.0.0.1]}}": "listen.proxy_protocol.peers: ",
     "{proxy_protocol: {peers: [0.0.0.0/0]}}": "listen.proxy_protocol.peers[0]: ",
     "{proxy_protocol: {peers: []}}": "listen.proxy_protocol.peers: ",
     "{tls: {certificates: []}}": "listen.tls.certificates: ",
@@ -71,7 +71,7 @@ WRONG = {
     "{address: '127.0.0.1:1', sockets: [{address: 'a:1'}]}": "listen.address: expected either one",
     f"{{{TLS}, sockets: [{{address: 'a:1'}}]}}": "listen.tls: expected either one socket here or several",
     "{sockets: [{address: 'a:1'}, {address: 'a:1'}]}": "listen.sockets[1].address: expected an address",
-    "{sockets: [{address: 'unix:/a'}, {address: 'unix:/a'}]}": "listen.sockets[1].address: expected an address",
+    "{sockets: [{address: 'unix:/a'}, {address: 'unix:/a'}]}": "listen.sockets[1].address: expected",
     "{sockets: [{address: '127.0.0.1:9090'}]}": "listen.sockets[0].address: expected a port of its own",
     "{sockets: [{max_connections: 1}]}": "listen.sockets[0].max_connections: ",
 }
