@@ -39,7 +39,7 @@ fix: $(INSTALLED_TEST)  ## mend what lint and format can mend by themselves
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED_BENCH)  ## measure a request, here and in HAProxy and Envoy; BENCH="--quick" for a short run
+bench: $(INSTALLED_BENCH)  ## measure a request, here and in its peers; BENCH=--quick is short, BENCH=--write fills the README
 	tests/kit/components bench
 	$(BIN)/python -m tests.bench $(BENCH)
 

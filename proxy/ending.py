@@ -131,7 +131,7 @@ class Ending(Flow):
             self._detail,
             keep_alive=self._request_complete and not self._environment.is_draining,
             method_is_head=self.method == "HEAD",
-            has_credential=self._head is not None and bool(self._head.authorization),
+            has_credential=self._head is not None and bool(self._head.block.authorization),
         )
         self._finish()
 

@@ -7,6 +7,7 @@ Nothing here is implemented; `assemble.py` puts the steps in.
 from collections.abc import Callable
 from typing import Protocol
 
+from proxy.model.credential import Credential
 from proxy.model.decision import Decision, Reason
 from proxy.model.flow import Flow
 from proxy.model.identity import Identity
@@ -15,6 +16,12 @@ from proxy.wire.framing import Framing
 
 class IdentitySource(Protocol):
     """Turns an unverified token into an identity, or into the decision that refuses it."""
+
+    def recall(self, credential: Credential, now: float) -> Identity | None:
+        """Return the identity remembered for this very credential, if it still stands."""
+
+    def remember(self, credential: Credential, identity: Identity) -> None:
+        """Remember who presents this credential, for as long as nothing changes."""
 
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         """Return the answer if it needs no waiting, else None."""

@@ -22,7 +22,7 @@ from proxy.outgoing import EarlyBody
 from proxy.relaying import Relaying
 from proxy.wire.framing import LAST_CHUNK, Framing, chunk
 from proxy.wire.headers import claimed_host
-from proxy.wire.reading import read_head
+from proxy.wire.reading import HeaderBlock, read_head
 
 log = logging.getLogger("rolegate.pipeline")
 
@@ -47,33 +47,43 @@ class Exchange(Relaying):
 
     # The request comes in, called by the client's connection.
 
-    def begin(self, method: str, target: bytes, version: str, headers: Headers, *, keep_alive: bool) -> None:
-        """Take the head of the request and set out."""
+    def begin(
+        self,
+        method: str,
+        target: bytes,
+        version: str,
+        headers: Headers,
+        *,
+        keep_alive: bool,
+        familiar: HeaderBlock | None = None,
+    ) -> HeaderBlock | None:
+        """
+        Take the head of the request and set out.
+
+        `familiar` is what these header lines said before. Returns what they say if a later request with
+        the same lines can be read by it.
+        """
         self.method = method
         self._reply.expect(version, keep_alive=keep_alive)
         live = self._live
+        rules, trusted = live.request_headers, live.trusted_proxies
         try:
-            head = read_head(
-                method,
-                target,
-                version,
-                headers,
-                rules=live.request_headers,
-                peer=self._peer,
-                trusted=live.trusted_proxies,
-                trace_id=self.request_id,
-                span_id=self._span_id,
-            )
+            if familiar is not None and familiar.rules is rules and familiar.trusted is trusted:
+                block = familiar
+            else:
+                block = HeaderBlock(version, headers, rules, self._peer, trusted)
+            head = read_head(method, target, block, trace_id=self.request_id, span_id=self._span_id)
         except RequestError as error:
             self.claimed_method = method
             self.claimed_host = claimed_host(headers)
             self.refuse(error.reason, error.detail, target)
-            return
+            return None
         self._head = head
-        self._is_chunked_in = head.framing is Framing.CHUNKED
+        self._is_chunked_in = block.framing is Framing.CHUNKED
         self.request = head.request
-        self.client_address = head.request.client
+        self.client_address = block.client
         self._ask()
+        return block if keep_alive and block.announces_nothing and version == "1.1" else None
 
     def refuse(self, reason: Reason, detail: str, claimed_target: bytes) -> None:
         """Refuse the request before any policy is asked."""
@@ -130,18 +140,21 @@ class Exchange(Relaying):
         request = self.request
         assert request is not None
         self._passage = find_passage(self._live, request)
-        identity = None
-        if request.credential is not None:
-            token = request.credential.unverified_token
-            found = self._live.identities.find(token, time())
-            if found is None:
-                self._environment.tasks.spawn(self._ask_slowly(token), name=f"identify {self.request_id}")
-                return
-            if isinstance(found, Decision):
-                self._decide(found)
-                return
-            identity = self.identity = found
-        self._decide(judge(self._passage, identity, request, time()))
+        now, credential = time(), request.credential
+        if credential is None:
+            self._decide(judge(self._passage, None, request, now))
+            return
+        identities = self._live.identities
+        found = identities.recall(credential, now) or identities.find(credential.unverified_token, now)
+        if found is None:
+            token = credential.unverified_token
+            self._environment.tasks.spawn(self._ask_slowly(token), name=f"identify {self.request_id}")
+        elif isinstance(found, Decision):
+            self._decide(found)
+        else:
+            self.identity = found
+            identities.remember(credential, found)
+            self._decide(judge(self._passage, found, request, now))
 
     async def _ask_slowly(self, unverified_token: bytes) -> None:
         """Ask again when the issuer's keys are there, or are known not to come."""
@@ -163,7 +176,9 @@ class Exchange(Relaying):
 
     def _is_too_large(self, passage: Passage) -> bool:
         limit, head = passage.route.max_body_bytes, self._head
-        return limit is not None and head is not None and max(head.announced_bytes, self.bytes_in) > limit
+        if limit is None or head is None:
+            return False
+        return max(head.block.announced_bytes, self.bytes_in) > limit
 
     def recorded(self) -> None:
         """Act on the decision: its record is kept."""

@@ -27,7 +27,7 @@ from proxy.model.peer import Peer
 from proxy.model.request import Request
 from proxy.settings.convert import roles_of, routes_of
 from proxy.settings.schema import Settings
-from proxy.wire.reading import read_head
+from proxy.wire.reading import HeaderBlock, read_head
 
 # Neither can change a decision.
 _PEER = Peer(address="127.0.0.1")
@@ -131,18 +131,9 @@ def _read(question: Question, live: Live) -> Request:
     headers = [(b"Host", authority.encode())]
     if question.unverified_token is not None:
         headers.append((b"Authorization", b"Bearer " + question.unverified_token))
-    head = read_head(
-        question.method,
-        (target if target.startswith("/") else f"/{target}").encode(),
-        "1.1",
-        headers,
-        rules=live.request_headers,
-        peer=_PEER,
-        trusted=live.trusted_proxies,
-        trace_id=_TRACE_ID,
-        span_id=_SPAN_ID,
-    )
-    return head.request
+    path = (target if target.startswith("/") else f"/{target}").encode()
+    block = HeaderBlock("1.1", headers, live.request_headers, _PEER, live.trusted_proxies)
+    return read_head(question.method, path, block, trace_id=_TRACE_ID, span_id=_SPAN_ID).request
 
 
 def _explain(settings: Settings, identity: Identity | None, request: Request, now: float) -> Explanation:

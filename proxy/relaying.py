@@ -50,7 +50,7 @@ class Relaying(Ending):
 
     def interim_response(self, status: int, phrase: bytes, lines: list[bytes]) -> None:
         """Pass on a 1xx response; a 100 only to a client that waits for it."""
-        if status != 100 or (self._head is not None and self._head.expects_continue):
+        if status != 100 or (self._head is not None and self._head.block.expects_continue):
             self._reply.interim(status, phrase, lines)
 
     def response_head(

@@ -7,6 +7,7 @@ import pytest
 
 from proxy.gate import find_passage, judge, judge_slowly
 from proxy.live import Live
+from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
 from proxy.model.request import Request
@@ -23,7 +24,6 @@ def a_request(path: str, *, has_encoded_slash: bool = False, certificate: str | 
         authority=b"api.example.com",
         target=path.encode(),
         has_encoded_slash=has_encoded_slash,
-        headers=[],
         credential=None,
         client="127.0.0.1",
         certificate=certificate,
@@ -71,6 +71,12 @@ class Broken:
 
     def __init__(self, answer: Exception | Decision) -> None:
         self.answer = answer
+
+    def recall(self, credential: Credential, now: float) -> Identity | None:
+        return None
+
+    def remember(self, credential: Credential, identity: Identity) -> None:
+        raise NotImplementedError
 
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         return None

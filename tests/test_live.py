@@ -3,6 +3,7 @@ import json
 from proxy.forward.pool import Pool
 from proxy.live import Holder, Live, Passage
 from proxy.model.audit import ANONYMOUS, identity_members
+from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity, IdentityKind
 from proxy.model.policy import Policy
@@ -21,6 +22,12 @@ class NoRoutes:
 
 
 class NoIdentities:
+    def recall(self, credential: Credential, now: float) -> Identity | None:
+        return None
+
+    def remember(self, credential: Credential, identity: Identity) -> None:
+        raise NotImplementedError
+
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         return None
 

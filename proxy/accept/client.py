@@ -9,16 +9,16 @@ upstream, which the sweeps enforce; a client that does not take its response can
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from proxy.accept.interfaces import Exchange
+from proxy.accept.closing import close_in_one, end_sending, reset
+from proxy.accept.familiar import Familiar, familiar
+from proxy.accept.interfaces import Exchange, PeerOf
 from proxy.accept.pipelining import Event, HeldEvents
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
-from proxy.accept.reset import reset
 from proxy.model.decision import Reason
-from proxy.model.peer import Peer
 from proxy.model.request import Headers
+from proxy.wire.reading import HeaderBlock
 
 if TYPE_CHECKING:
     from proxy.accept.listener import Listener
@@ -34,10 +34,6 @@ MAX_PIPELINED = 64
 LINGER_S = 2.0
 MAX_LINGER_BYTES = 1024 * 1024
 
-PeerOf = Callable[[asyncio.BaseTransport], Peer]
-
-NOBODY = Peer(address="")
-
 CLOSING: Problem = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
 
 
@@ -50,9 +46,11 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_begun",
         "_body_paused",
         "_current",
         "_discarded_bytes",
+        "_familiar",
         "_held",
         "_is_broken",
         "_is_lingering",
@@ -69,11 +67,12 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, listener: "Listener", peer_of: PeerOf) -> None:
         self._listener = listener
         self._peer_of = peer_of
-        self._peer = NOBODY
         self._reader = RequestReader(listener.limits, self)
         self.transport: asyncio.Transport | None = None
         self._current: Exchange | None = None
         self._held = HeldEvents()
+        self._begun: tuple[Headers, HeaderBlock] | None = None
+        self._familiar: Familiar | None = None
         self._is_broken = False
         self._is_lingering = False
         self._discarded_bytes = 0
@@ -95,11 +94,16 @@ class ClientConnection(asyncio.Protocol):
         if self._is_broken:
             self._discard(data)
             return
+        if self._familiar is not None and self._is_familiar(data, self._familiar):
+            return
         reader = self._reader
-        was_in_head = reader.in_head
+        was_in_head, was_in_body = reader.in_head, reader.in_body
         problem = reader.feed(data)
+        begun = self._take_begun()
         if problem is not None:
             self._stop_reading(*problem)
+        elif begun is not None and not was_in_head and not was_in_body:
+            self._familiar = familiar(data, *begun)
         elif reader.in_head and not was_in_head and self._current is None:
             # Not for each piece, and not for empty lines: both could be sent for ever.
             self._set_deadline()
@@ -141,7 +145,8 @@ class ClientConnection(asyncio.Protocol):
         if self._is_broken:
             raise RequestRefused(*CLOSING)
         if self._current is None and not self._held and not self.is_blocked:
-            self._begin(method, target, version, headers, keep_alive)
+            block = self._begin(method, target, version, headers, keep_alive)
+            self._begun = None if block is None else (headers, block)
             return
         if self._held.requests >= MAX_PIPELINED:
             problem = (Reason.MALFORMED_REQUEST, f"no more than {MAX_PIPELINED} requests can wait their turn")
@@ -201,9 +206,8 @@ class ClientConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Reset the connection, so that a client can tell a break from an end."""
         self._is_broken = True
-        if self.transport is None:
-            return
-        reset(self.transport)
+        if self.transport is not None:
+            reset(self.transport)
 
     # Called by the listener.
 
@@ -223,10 +227,9 @@ class ClientConnection(asyncio.Protocol):
         """Give up on a client that let its deadline pass."""
         current = self._current
         self.deadline = self._listener.now + LINGER_S
-        if self._may_take_leave:
-            assert self.transport is not None
-            self.transport.close()
-        elif self.is_blocked or self._is_broken:
+        if self._is_lingering and not self.is_blocked and close_in_one(self.transport):
+            return
+        if self.is_blocked or self._is_broken:
             self.abort()
         elif current is not None:
             self._is_broken = True
@@ -238,22 +241,33 @@ class ClientConnection(asyncio.Protocol):
 
     # Inside.
 
-    @property
-    def _may_take_leave(self) -> bool:
-        """Whether a TLS connection that lingered can still say its farewell."""
-        transport = self.transport
-        return (
-            self._is_lingering
-            and not self.is_blocked
-            and transport is not None
-            and not transport.can_write_eof()
-            and not transport.is_closing()
-        )
-
-    def _begin(self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool) -> None:
+    def _begin(
+        self, method: str, target: bytes, version: str, headers: Headers, keep_alive: bool
+    ) -> HeaderBlock | None:
         self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
         current = self._current = self._listener.exchanges.open(self, self._peer)
-        current.begin(method, target, version, headers, keep_alive=keep_alive)
+        return current.begin(method, target, version, headers, keep_alive=keep_alive)
+
+    def _take_begun(self) -> tuple[Headers, HeaderBlock] | None:
+        begun, self._begun = self._begun, None
+        return begun
+
+    def _is_familiar(self, data: bytes, known: Familiar) -> bool:
+        """Begin the request if it came whole and its header lines are those of one before it."""
+        if self._current is not None or self._held or self.is_blocked or self._reader.is_busy:
+            return False
+        found = known.request_line(data, self._listener.limits.max_target_bytes)
+        if found is None:
+            return False
+        current = self._current = self._listener.exchanges.open(self, self._peer)
+        try:
+            current.begin(*found, "1.1", known.headers, keep_alive=True, familiar=known.block)
+            self._end()
+        except Exception:
+            # The boundary of the connection: as where the parser calls.
+            log.exception("a request could not begin")
+            self._give_up()
+        return True
 
     def _end(self) -> None:
         if not self.is_blocked:
@@ -375,11 +389,7 @@ class ClientConnection(asyncio.Protocol):
         self._is_lingering = True
         if not self.is_blocked:
             self.deadline = self._listener.now + LINGER_S
-        try:
-            # TLS closes both directions at once; there the response says where it ends, and `expire` closes.
-            if transport.can_write_eof():
-                transport.write_eof()
-        except OSError:
+        if not end_sending(transport):
             self.abort()  # the client is gone, and the loop will hear of it later
             return
         self._update_reading()

@@ -1,17 +1,36 @@
 """What a connection needs of the pipeline."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from proxy.model.decision import Reason
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
+from proxy.wire.reading import HeaderBlock
+
+PeerOf = Callable[[asyncio.BaseTransport], Peer]
+"""Says who is at the other end of a connection that was just made."""
 
 
 class Exchange(Protocol):
     """One request and its response."""
 
-    def begin(self, method: str, target: bytes, version: str, headers: Headers, *, keep_alive: bool) -> None:
-        """Take the head of the request."""
+    def begin(
+        self,
+        method: str,
+        target: bytes,
+        version: str,
+        headers: Headers,
+        *,
+        keep_alive: bool,
+        familiar: HeaderBlock | None = None,
+    ) -> HeaderBlock | None:
+        """
+        Take the head of the request; with `familiar`, its header lines have been read before.
+
+        Returns what the header lines say if they can serve a later request, else None.
+        """
 
     def refuse(self, reason: Reason, detail: str, claimed_target: bytes) -> None:
         """Refuse a request whose head can't be read."""

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from proxy.accept.certificates import Certificate
 from proxy.accept.client import ClientConnection
+from proxy.accept.closing import reset_on_close
 from proxy.accept.doors import Door
 from proxy.accept.greeting import Greeting
 from proxy.accept.interfaces import Exchanges
 from proxy.accept.limits import Limits
-from proxy.accept.reset import reset_on_close
 from proxy.accept.sockets import (
     BACKLOG,
     Opened,

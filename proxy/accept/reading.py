@@ -84,6 +84,11 @@ class RequestReader:
         self.in_body = False
         self.is_final = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something has begun and not ended."""
+        return self.in_head or self.in_body
+
     def feed(self, data: bytes) -> Problem | None:
         """Read `data`, and return why nothing more may be read, or None."""
         self._silent_bytes += len(data)

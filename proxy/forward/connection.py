@@ -16,6 +16,7 @@ from proxy.forward.interfaces import Receiver
 from proxy.model.decision import Reason
 from proxy.wire.framing import Framing, response_framing
 from proxy.wire.headers import EVERYDAY_CONNECTION, keep_in_response, normal_name, without_nominated
+from proxy.wire.plain_response import PlainHead, read_plain
 
 if TYPE_CHECKING:
     from proxy.forward.pool import Pool
@@ -43,7 +44,9 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_bytes",
         "_is_blocked",
         "_is_complete",
+        "_is_fresh",
         "_is_paused",
+        "_left",
         "_lines",
         "_nominated",
         "_parser",
@@ -74,7 +77,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._framing: Framing | None = None
         self._is_blocked = False
         self._is_complete = False
+        self._is_fresh = True
         self._is_paused = False
+        self._left = 0
         self._can_reuse = False
         self._silent_bytes = 0
         self._status = 0
@@ -91,6 +96,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = receiver
         self._request_ended = False
         self._is_complete = False
+        self._is_fresh = True
+        self._left = 0
         self._framing = None
         self._silent_bytes = 0
         self.deadline = NEVER
@@ -139,17 +146,51 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]  # a stream transport, by the way it was made
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio.Protocol
-        if self._receiver is None:
+        receiver = self._receiver
+        if receiver is None:
             # Bytes that nobody asked for would be read as the answer to the next request.
             self._close()
             return
-        self._silent_bytes += len(data)
         try:
-            self._feed(data)
+            if self._left:
+                self._pass_on(receiver, data)
+            elif not self._is_fresh or receiver.method == "HEAD" or (head := read_plain(data)) is None:
+                self._is_fresh = False
+                self._silent_bytes += len(data)
+                self._feed(data)
+            else:
+                self._begin_plain(receiver, head, data)
         except Exception:
             # The boundary of the request: a fault of ours is not the upstream's, and leaves nobody waiting.
             log.exception("passing on a response failed")
             self._fail(Reason.INTERNAL_ERROR)
+
+    def _begin_plain(self, receiver: Receiver, head: PlainHead, data: bytes) -> None:
+        """Hand on an everyday response, which the parser does not need to see."""
+        length = head.content_length
+        self._is_fresh = False
+        self._framing = Framing.LENGTH if length else Framing.NONE
+        self._left = length
+        receiver.response_head(head.status, head.phrase, head.lines, self._framing, length)
+        self._pass_on(receiver, data[head.size :])
+
+    def _pass_on(self, receiver: Receiver, data: bytes) -> None:
+        """Hand on a piece of the body of an everyday response, whose end is counted."""
+        left = self._left - len(data)
+        self._left = max(left, 0)
+        if left < 0:
+            # Bytes too many: the response stands, and the connection is not used again.
+            data = data[:left]
+        if data and self._receiver is not None:
+            receiver.response_body(data)
+        if self._receiver is None:
+            return  # it was dropped meanwhile
+        if left > 0:
+            self._set_deadline()
+            receiver.response_flush()
+        else:
+            self._can_reuse = left == 0
+            self._finish(receiver)
 
     def _feed(self, data: bytes) -> None:
         try:

@@ -15,6 +15,12 @@ from proxy.model.decision import Reason
 # that costs more the longer it is.
 MAX_HEADER_BYTES = 4096
 
+# An issuer's tokens all begin with one of a few headers. Anybody can send others: short ones that could be
+# read are kept, and at so many the memory starts anew.
+MAX_KNOWN_HEADERS = 256
+MAX_KNOWN_HEADER_BYTES = 512
+_known_headers: "dict[bytes, Header]" = {}
+
 # A key id is a name; longer ones only serve to fill logs.
 MAX_KID_CHARS = 255
 
@@ -30,6 +36,18 @@ class Header:
 
 def read_header(unverified_segment: bytes) -> Header | Refusal:
     """Return the header of a token, or why no issuer at all could accept it."""
+    known = _known_headers.get(unverified_segment)
+    if known is not None:
+        return known
+    header = _read(unverified_segment)
+    if isinstance(header, Header) and len(unverified_segment) <= MAX_KNOWN_HEADER_BYTES:
+        if len(_known_headers) >= MAX_KNOWN_HEADERS:
+            _known_headers.clear()
+        _known_headers[unverified_segment] = header
+    return header
+
+
+def _read(unverified_segment: bytes) -> Header | Refusal:
     if len(unverified_segment) > MAX_HEADER_BYTES:
         return Refusal(Reason.TOKEN_MALFORMED, f"the header is longer than {MAX_HEADER_BYTES} bytes")
     try:

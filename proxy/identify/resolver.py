@@ -15,6 +15,7 @@ from proxy.identify.interfaces import Refusal
 from proxy.identify.issuers import Issuer, quoted
 from proxy.identify.keyring import KeyRing
 from proxy.identify.registered import audiences_of
+from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
 
@@ -25,7 +26,7 @@ KEY_REASONS = frozenset({Reason.KEY_UNKNOWN, Reason.KEYS_UNAVAILABLE})
 class Resolver:
     """Knows who sends which token, for one configuration."""
 
-    __slots__ = ("_builder", "_by_url", "_keys", "_max_token_bytes", "cache")
+    __slots__ = ("_builder", "_by_url", "_epoch", "_keys", "_max_token_bytes", "cache")
 
     def __init__(
         self, issuers: Iterable[Issuer], keys: KeyRing, cache: TokenCache, builder: IdentityBuilder
@@ -35,7 +36,21 @@ class Resolver:
         self._builder = builder
         self._max_token_bytes = max((issuer.max_token_bytes for issuer in self._by_url.values()), default=0)
         self.cache = cache
-        keys.on_change(cache.forget)
+        self._epoch = object()
+        keys.on_change(self._forget)
+
+    def recall(self, credential: Credential, now: float) -> Identity | None:
+        """Return the identity remembered for this very credential, if it still stands."""
+        identity = credential.identity
+        # The epoch is ours alone: nothing that another configuration resolved stands here.
+        if identity is None or credential.epoch is not self._epoch or now >= identity.expires_at:
+            return None
+        self.cache.hits += 1
+        return identity
+
+    def remember(self, credential: Credential, identity: Identity) -> None:
+        """Remember who presents this credential, until an issuer's keys change."""
+        credential.identity, credential.epoch = identity, self._epoch
 
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         """Return who sends the token, or the denial; None if keys must be fetched to tell."""
@@ -84,6 +99,10 @@ class Resolver:
                 identity = self._builder.build(outcome, now)
                 lines.append(f"ok: it speaks of {identity!r}")
         return lines
+
+    def _forget(self, issuer: str) -> None:
+        self._epoch = object()
+        self.cache.forget(issuer)
 
     def _verify(self, unverified_token: bytes, now: float) -> Identity | Refusal:
         result = jwt.verify(unverified_token, self._by_url, self._keys, now)

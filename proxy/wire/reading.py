@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
-from proxy.model.peer import Peer, Scheme
+from proxy.model.peer import Peer
 from proxy.model.request import Headers, Request
 from proxy.wire.bearer import find_credential
 from proxy.wire.forwarded import client_address, client_scheme
@@ -24,49 +24,80 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
 
-class Head:
+class HeaderBlock:
     """
-    One request's head: what is decided on, and how the message goes on.
+    What the header lines of a request say, whatever its request line says.
 
-    `lines` is a flat list of header bytes for the upstream; `chain` the trusted proxies between
-    the client and us; `scheme` the one by which the client came; `announced_bytes` the
-    Content-Length, 0 where there is none.
+    A client that keeps its connection mostly sends the same lines again, so that one reading can
+    serve many requests. `kept` and `framing_lines` are wire bytes for the upstream; `chain` the
+    trusted proxies between the client and us; `scheme` the one by which the client came;
+    `certificate` that of its connection; `announced_bytes` the Content-Length, 0 where there is none.
+    `rules` and `trusted` are what it was read by.
     """
 
     __slots__ = (
         "announced_bytes",
         "authorization",
+        "certificate",
         "chain",
+        "claimed_host",
+        "client",
+        "credential",
         "expects_continue",
         "framing",
-        "lines",
-        "request",
+        "framing_lines",
+        "kept",
+        "rules",
         "scheme",
+        "traceparents",
+        "tracestates",
+        "trusted",
     )
 
     def __init__(
-        self,
-        request: Request,
-        framing: Framing,
-        lines: list[bytes],
-        chain: tuple[str, ...],
-        authorization: bytes,
-        announced_bytes: int,
-        expects_continue: bool,
-        scheme: Scheme,
+        self, version: str, headers: Headers, rules: RequestHeaders, peer: Peer, trusted: Networks
     ) -> None:
+        found = sort_headers(headers, rules)
+        self.rules = rules
+        self.trusted = trusted
+        self.framing = request_framing(version, found)
+        self.claimed_host = require_one_host(found.hosts)
+        self.credential = find_credential(found.authorizations)
+        self.authorization = found.authorizations[0] if self.credential is not None else b""
+        self.client, self.chain = client_address(peer, found.forwarded_for, trusted)
+        self.scheme = client_scheme(peer, found.forwarded_protos, self.chain, trusted)
+        self.certificate = peer.certificate
+        self.traceparents = found.traceparents
+        self.tracestates = found.tracestates
+        # RFC 9110 section 10.1.1: an HTTP/1.0 client does not wait for a 100, whatever it says.
+        self.expects_continue = bool(found.expects) and version != "1.0"
+        self.announced_bytes = found.content_length or 0
+        self.kept = b"".join(found.kept)
+        self.framing_lines = b"Expect: 100-continue\r\n" if self.expects_continue else b""
+        if self.framing is Framing.CHUNKED:
+            self.framing_lines += b"Transfer-Encoding: chunked\r\n"
+        elif found.content_length is not None:
+            self.framing_lines += b"Content-Length: %d\r\n" % found.content_length
+
+    @property
+    def announces_nothing(self) -> bool:
+        """Whether the request ends with its head, and says nothing about what comes behind it."""
+        return self.framing is Framing.NONE and not self.framing_lines
+
+
+class Head:
+    """One request's head: what is decided on, and how the message goes on."""
+
+    __slots__ = ("block", "request", "trace_lines")
+
+    def __init__(self, request: Request, block: HeaderBlock, trace_lines: bytes) -> None:
         self.request = request
-        self.framing = framing
-        self.lines = lines
-        self.chain = chain
-        self.authorization = authorization
-        self.announced_bytes = announced_bytes
-        self.expects_continue = expects_continue
-        self.scheme: Scheme = scheme
+        self.block = block
+        self.trace_lines = trace_lines
 
     def upstream_lines(self, injected: tuple[bytes, ...], *, with_credential: bool) -> list[bytes]:
         """Return the pieces of the head that goes upstream, `injected` lines last."""
-        request = self.request
+        request, block = self.request, self.block
         parts = [
             request.method.encode(),
             b" ",
@@ -74,51 +105,26 @@ class Head:
             b" HTTP/1.1\r\nHost: ",
             request.authority,
             b"\r\n",
+            block.kept,
+            self.trace_lines,
+            block.framing_lines,
         ]
-        parts += self.lines
-        if with_credential and self.authorization:
-            parts += (b"Authorization: ", self.authorization, b"\r\n")
+        if with_credential and block.authorization:
+            parts += (b"Authorization: ", block.authorization, b"\r\n")
         parts += injected
         parts.append(b"\r\n")
         return parts
 
 
-def read_head(
-    method: str,
-    target: bytes,
-    version: str,
-    headers: Headers,
-    *,
-    rules: RequestHeaders,
-    peer: Peer,
-    trusted: Networks,
-    trace_id: str,
-    span_id: str,
-) -> Head:
+def read_head(method: str, target: bytes, block: HeaderBlock, *, trace_id: str, span_id: str) -> Head:
     """Return the head in the only way it can be read, or raise `RequestError`."""
-    found = sort_headers(headers, rules)
-    framing = request_framing(version, found)
     if method in REFUSED_METHODS:
         raise RequestError(Reason.METHOD_REFUSED, f"{method} is not forwarded")
-    seen = parse_target(target, require_one_host(found.hosts))
-    credential = find_credential(found.authorizations)
-    client, chain = client_address(peer, found.forwarded_for, trusted)
-    scheme = peer.scheme
-    if found.forwarded_protos:
-        scheme = client_scheme(peer, found.forwarded_protos, chain, trusted)
-    traceparent, keeps_tracestate = continue_trace(found.traceparents, trace_id, span_id)
-    lines = found.kept
-    lines += (b"traceparent: ", traceparent, b"\r\n")
-    if keeps_tracestate and found.tracestates:
-        lines += (b"tracestate: ", b",".join(found.tracestates), b"\r\n")
-    # RFC 9110 section 10.1.1: an HTTP/1.0 client does not wait for a 100, whatever it says.
-    expects_continue = bool(found.expects) and version != "1.0"
-    if expects_continue:
-        lines.append(b"Expect: 100-continue\r\n")
-    if framing is Framing.CHUNKED:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    elif found.content_length is not None:
-        lines.append(b"Content-Length: %d\r\n" % found.content_length)
+    seen = parse_target(target, block.claimed_host)
+    traceparent, keeps_tracestate = continue_trace(block.traceparents, trace_id, span_id)
+    trace_lines = b"traceparent: %b\r\n" % traceparent
+    if keeps_tracestate and block.tracestates:
+        trace_lines += b"tracestate: %b\r\n" % b",".join(block.tracestates)
     request = Request(
         method=method,
         host=seen.host,
@@ -126,18 +132,8 @@ def read_head(
         authority=seen.authority,
         target=seen.target,
         has_encoded_slash=seen.has_encoded_slash,
-        headers=headers,
-        credential=credential,
-        client=client,
-        certificate=peer.certificate,
+        credential=block.credential,
+        client=block.client,
+        certificate=block.certificate,
     )
-    return Head(
-        request,
-        framing,
-        lines,
-        chain,
-        found.authorizations[0] if credential is not None else b"",
-        found.content_length or 0,
-        expects_continue,
-        scheme,
-    )
+    return Head(request, block, trace_lines)

@@ -11,6 +11,7 @@ from proxy.accept.sockets import TcpPlace
 from proxy.model.decision import Reason
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
+from proxy.wire.reading import HeaderBlock
 from tests.kit.clock import Clock
 from tests.kit.local_proxy import until
 from tests.kit.ports import LOOPBACK
@@ -25,9 +26,21 @@ class Told:
         self.client = client
         self.owner = owner
         self.events: list[object] = []
+        self.familiar: HeaderBlock | None = None
 
-    def begin(self, method: str, target: bytes, version: str, headers: Headers, *, keep_alive: bool) -> None:
+    def begin(
+        self,
+        method: str,
+        target: bytes,
+        version: str,
+        headers: Headers,
+        *,
+        keep_alive: bool,
+        familiar: HeaderBlock | None = None,
+    ) -> HeaderBlock | None:
         self.events.append((method, target, keep_alive))
+        self.familiar = familiar
+        return self.owner.block
 
     def refuse(self, reason: Reason, detail: str, claimed_target: bytes) -> None:
         self.events.append((reason, claimed_target))
@@ -66,6 +79,7 @@ class Exchanges:
 
     def __init__(self) -> None:
         self.answers = True
+        self.block: HeaderBlock | None = None
         self.refuses_bodies = False
         self.all: list[Told] = []
         self.peers: list[Peer] = []

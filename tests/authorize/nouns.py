@@ -54,7 +54,6 @@ def a_request(method: str = "GET", path: str = "/", host: str = "api.example.com
         authority=host.encode(),
         target=path.encode(),
         has_encoded_slash="%2F" in path,
-        headers=[],
         credential=None,
         client="127.0.0.1",
     )

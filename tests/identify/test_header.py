@@ -1,5 +1,6 @@
 import pytest
 
+from proxy.identify import header as header_module
 from proxy.identify.header import MAX_HEADER_BYTES, Header, read_header
 from proxy.identify.interfaces import Refusal
 from proxy.identify.issuers import NEVER_A_CREDENTIAL
@@ -117,3 +118,17 @@ def test_a_header_is_read_up_to_its_limit(more: int, is_read: bool) -> None:
     header = b64(as_json(SIGNER.header(x="A" * padding)))
     assert len(header) == MAX_HEADER_BYTES
     assert isinstance(read_header(header + b"A" * more), Header) is is_read
+
+
+def test_headers_that_are_remembered_are_bounded() -> None:
+    for number in range(3 * header_module.MAX_KNOWN_HEADERS):
+        segment = b64(as_json(SIGNER.header(kid=f"k{number}")))
+        assert read_header(segment) == read_header(segment)
+    assert len(header_module._known_headers) <= header_module.MAX_KNOWN_HEADERS
+
+
+def test_what_is_refused_or_long_is_not_remembered() -> None:
+    header_module._known_headers.clear()
+    read_header(b64(as_json(SIGNER.header(alg="none"))))
+    read_header(b64(as_json(SIGNER.header(more="x" * header_module.MAX_KNOWN_HEADER_BYTES))))
+    assert header_module._known_headers == {}

@@ -109,15 +109,16 @@ class Nginx(Process):
 
     def _config(self) -> str:
         headers = "".join(f"{name}: $http_{name.replace('-', '_')}\\n" for name in ECHOED)
-        return CONFIG.format(
+        return CONFIG.format(**self._places(), echo=f"$request\\n{headers}", api=API_BODY)
+
+    def _places(self) -> dict[str, object]:
+        return {
             # Started as root, its worker would become `nobody` and could not read the folder.
-            user="user root;\n" if os.geteuid() == 0 else "",
-            folder=self.folder,
-            address=LOOPBACK,
-            port=self.port,
-            echo=f"$request\\n{headers}",
-            api=API_BODY,
-        )
+            "user": "user root;\n" if os.geteuid() == 0 else "",
+            "folder": self.folder,
+            "address": LOOPBACK,
+            "port": self.port,
+        }
 
 
 def write_file(path: Path, size: int) -> None:

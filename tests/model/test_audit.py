@@ -41,7 +41,6 @@ def request() -> Request:
         authority=b"[2001:db8::1]:81",
         target=b"/a?token=secret",
         has_encoded_slash=True,
-        headers=[(b"Authorization", b"Bearer secret")],
         credential=None,
         client="2001:db8::7",
     )

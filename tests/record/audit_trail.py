@@ -28,7 +28,6 @@ def flow(request_id: str) -> Flow:
         authority=b"a.example",
         target=b"/b?token=secret",
         has_encoded_slash=False,
-        headers=[],
         credential=None,
         client="192.0.2.7",
     )

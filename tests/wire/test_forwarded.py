@@ -90,18 +90,18 @@ def test_the_scheme_is_the_one_that_the_first_trusted_hop_saw(
     claimed: list[bytes], chain: tuple[str, ...], scheme: str
 ) -> None:
     peer = Peer(address="10.0.0.1")
-    assert client_scheme(peer, claimed, chain, TRUSTED) == scheme
+    assert client_scheme(peer, tuple(claimed), chain, TRUSTED) == scheme
     # Without a trusted hop nobody vouches for it, and where it is none the connection speaks for itself.
-    assert client_scheme(Peer(address="203.0.113.1"), claimed, (), TRUSTED) == "http"
-    assert client_scheme(Peer(address="203.0.113.1", scheme="https"), [b"http"], (), TRUSTED) == "https"
-    assert client_scheme(Peer(address="10.0.0.1", scheme="https"), [b"ftp"], chain, TRUSTED) == "https"
+    assert client_scheme(Peer(address="203.0.113.1"), tuple(claimed), (), TRUSTED) == "http"
+    assert client_scheme(Peer(address="203.0.113.1", scheme="https"), (b"http",), (), TRUSTED) == "https"
+    assert client_scheme(Peer(address="10.0.0.1", scheme="https"), (b"ftp",), chain, TRUSTED) == "https"
 
 
 def test_a_trusted_peer_without_an_address_vouches_like_one_with() -> None:
     peer = Peer(address="unix", is_trusted=True)
     assert client_address(peer, [b"1.2.3.4, 10.0.0.2"], TRUSTED) == ("1.2.3.4", ("10.0.0.2", "unix"))
     assert client_address(peer, [], TRUSTED) == ("unix", ())
-    assert client_scheme(peer, [b"https"], (), ()) == "https"
+    assert client_scheme(peer, (b"https",), (), ()) == "https"
     assert b"X-Forwarded-For: 1.2.3.4, 10.0.0.2, unknown\r\n" in forwarding_lines(
         "1.2.3.4", b"a", "http", ("10.0.0.2", "unix")
     )

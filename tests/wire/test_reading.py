@@ -7,7 +7,7 @@ from proxy.model.decision import Reason
 from proxy.model.peer import Peer
 from proxy.wire.framing import Framing
 from proxy.wire.headers import RequestHeaders
-from proxy.wire.reading import Head, read_head
+from proxy.wire.reading import Head, HeaderBlock, read_head
 
 TRACE = "a" * 32
 SPAN = "b" * 16
@@ -24,17 +24,9 @@ def read(
     version: str = "1.1",
     peer: str = "192.0.2.7",
 ) -> Head:
-    return read_head(
-        method,
-        target,
-        version,
-        list(lines),
-        rules=RequestHeaders((b"X-Rolegate-Subject",)),
-        peer=Peer(address=peer),
-        trusted=(ip_network("10.0.0.0/8"),),
-        trace_id=TRACE,
-        span_id=SPAN,
-    )
+    rules = RequestHeaders((b"X-Rolegate-Subject",))
+    block = HeaderBlock(version, list(lines), rules, Peer(address=peer), (ip_network("10.0.0.0/8"),))
+    return read_head(method, target, block, trace_id=TRACE, span_id=SPAN)
 
 
 def upstream(head: Head, *, with_credential: bool = False) -> bytes:
@@ -73,7 +65,7 @@ def test_the_credential_goes_on_only_where_the_route_says_so() -> None:
 def test_without_a_credential_there_is_none_to_forward() -> None:
     head = read(HOST)
     assert head.request.credential is None
-    assert head.authorization == b""
+    assert head.block.authorization == b""
     assert b"Authorization" not in upstream(head, with_credential=True)
 
 
@@ -97,14 +89,14 @@ def test_a_body_is_announced_upstream_in_one_spelling(
     lines: list[tuple[bytes, bytes]], version: str, framing: Framing, announced: int, line: bytes
 ) -> None:
     head = read(HOST, *lines, method="PUT", version=version)
-    assert (head.framing, head.announced_bytes) == (framing, announced)
-    assert b"".join(head.lines) == NEW_TRACE + line
+    assert (head.block.framing, head.block.announced_bytes) == (framing, announced)
+    assert b"".join((head.block.kept, head.trace_lines, head.block.framing_lines)) == NEW_TRACE + line
 
 
 @pytest.mark.parametrize(("version", "waits"), [("1.1", True), ("1.0", False)])
 def test_only_a_client_of_http_1_1_waits_for_a_100(version: str, waits: bool) -> None:
     head = read(HOST, (b"Expect", b"100-Continue"), (b"Content-Length", b"1"), version=version)
-    assert head.expects_continue is waits
+    assert head.block.expects_continue is waits
     assert (b"Expect: 100-continue\r\n" in upstream(head)) is waits
 
 
@@ -121,9 +113,9 @@ def test_tracestate_goes_with_a_good_traceparent_only(inbound: bytes, keeps: boo
 def test_addresses_are_believed_from_a_trusted_proxy_only() -> None:
     forwarded = (b"X-Forwarded-For", b"198.51.100.9")
     stranger = read(HOST, forwarded, peer="192.0.2.7")
-    assert (stranger.request.client, stranger.chain) == ("192.0.2.7", ())
+    assert (stranger.request.client, stranger.block.chain) == ("192.0.2.7", ())
     proxied = read(HOST, forwarded, peer="10.0.0.1")
-    assert (proxied.request.client, proxied.chain) == ("198.51.100.9", ("10.0.0.1",))
+    assert (proxied.request.client, proxied.block.chain) == ("198.51.100.9", ("10.0.0.1",))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""
+The header lines that a client sends again and again on its connection, recognised by their bytes.
+
+Law: the lines were read by the parser once, as those of a request without a body that came whole, in
+one piece. The same bytes behind a plain request line mean the same again; whatever differs in one byte,
+comes in two pieces or has something behind it goes to the parser.
+"""
+
+import re
+
+from proxy.model.request import Headers
+from proxy.wire.reading import HeaderBlock
+
+# `method SP target SP HTTP/1.1`, for methods that mean nothing by a missing body. What else may stand in
+# a target, a fragment for one, is the parser's to judge.
+_REQUEST_LINE = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!\"$-~]*+) HTTP/1\.1\r\n").fullmatch
+_HEAD_END = b"\r\n\r\n"
+_LINE_END = b"\r\n"
+
+# The parser has to have read it all as one head; a first line that short would be an empty one.
+_MIN_LINE_BYTES = len(b"GET / HTTP/1.1\r\n")
+
+
+class Familiar:
+    """
+    The lines as they came, the empty one included, and what they say.
+
+    `headers` are the lines as the parser told them.
+    """
+
+    __slots__ = ("block", "headers", "lines")
+
+    def __init__(self, lines: bytes, headers: Headers, block: HeaderBlock) -> None:
+        self.lines = lines
+        self.headers = headers
+        self.block = block
+
+    def request_line(self, received: bytes, max_target_bytes: int) -> tuple[str, bytes] | None:
+        """Return method and target if `received` is one request with these lines, else None."""
+        if not received.endswith(self.lines):
+            return None
+        line = _REQUEST_LINE(received, 0, len(received) - len(self.lines))
+        if line is None:
+            return None
+        method, target = line.groups()
+        return None if len(target) > max_target_bytes else (method.decode("ascii"), target)
+
+    def __repr__(self) -> str:
+        return f"<Familiar {len(self.lines)} bytes>"
+
+
+def familiar(received: bytes, headers: Headers, block: HeaderBlock) -> Familiar | None:
+    """Return the lines of a request that was read as `block`, None if more than its head came."""
+    if received.find(_HEAD_END) != len(received) - len(_HEAD_END):
+        return None
+    lines_at = received.find(_LINE_END) + len(_LINE_END)
+    return None if lines_at < _MIN_LINE_BYTES else Familiar(received[lines_at:], headers, block)

@@ -1,0 +1,17 @@
+"""What is said of the machine."""
+
+from tests.bench.machine import disturbance, interpreter, machine_line, version
+
+
+def test_other_work_is_mentioned() -> None:
+    assert disturbance(0.2) == []
+    assert "load 4.5" in disturbance(4.5)[0]
+
+
+def test_build_of_the_interpreter_is_named() -> None:
+    assert "profile-guided optimisation" in interpreter()
+    assert "cores" in machine_line()
+
+
+def test_program_that_is_not_there_has_no_version() -> None:
+    assert version("no-such-program", "-v") == ""
