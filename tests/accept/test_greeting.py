@@ -1,5 +1,9 @@
 """What comes before the first request, on both loops."""
 
+import asyncio
+import os
+import resource
+import socket
 import ssl
 from ipaddress import ip_network
 from pathlib import Path
@@ -153,3 +157,21 @@ async def test_the_peer_is_shown() -> None:
         (greeting,) = listener._greetings
         assert isinstance(greeting, Greeting)
         assert repr(greeting) == "<Greeting 127.0.0.1>"
+
+
+async def test_without_file_descriptors_connections_wait(caplog: pytest.LogCaptureFixture) -> None:
+    loop, limits = asyncio.get_running_loop(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with listening(door=door()) as (listener, _, port, _):
+        with socket.socket() as client:
+            client.setblocking(False)
+            os.close(lowest := os.dup(client.fileno()))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+            try:
+                await loop.sock_connect(client, (LOOPBACK, port))
+                await until(lambda: "cannot accept connections" in caplog.text, what="the failure")
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            assert listener.accepted == 0
+            await until(lambda: listener.accepted == 1, what="the connection")
+        # Once, and not in every turn of the loop.
+        assert caplog.text.count("cannot accept connections") == 1

@@ -12,6 +12,7 @@ from tests.kit.certificates import Authority
 from tests.kit.local_proxy import LocalProxy, get, request, until
 from tests.kit.programs import program
 from tests.kit.recorder import RecordedConnection, RecordingUpstream
+from tests.kit.rolegate import RunningProxy
 from tests.kit.scripted import ScriptedClient
 
 HOST = "api.example.com"
@@ -387,3 +388,23 @@ async def test_the_oldest_version_is_configured(authority: Authority) -> None:
                 s_client, proxy.port, authority, [version, "-alpn", "h2,http/1.1"]
             )
             assert ("ALPN protocol: http/1.1" in output) == is_spoken
+
+
+async def test_a_server_name_that_is_none_costs_a_handshake_and_no_line(authority: Authority) -> None:
+    """Python cannot raise it and would print a traceback, as often as anybody likes."""
+    pairs = [authority.server(name).files for name in ("a.example.com", "b.example.com")]
+    session = trusting(authority).wrap_bio(
+        ssl.MemoryBIO(), outgoing := ssl.MemoryBIO(), server_hostname="aaaa.example.com"
+    )
+    with pytest.raises(ssl.SSLWantReadError):
+        session.do_handshake()
+    hello = outgoing.read().replace(b"aaaa", b"\xff\xfe\xfd\xfc")
+    async with RunningProxy({"listen": {"tls": {"certificates": pairs}}}) as proxy:
+        async with ScriptedClient(proxy.port) as client:
+            await client.send(hello)
+            await client.read_to_end()
+        assert 'rolegate_client_handshakes_failed_total{cause="tls"} 1.0' in await asyncio.to_thread(
+            proxy.metrics_text
+        )
+        assert "Unicode" not in proxy.log_text()
+        assert "Traceback" not in proxy.log_text()
