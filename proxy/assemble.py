@@ -31,6 +31,7 @@ from proxy.identify.keyring import KeyRing
 from proxy.identify.resolver import Resolver
 from proxy.limit.admissions import Admissions
 from proxy.limit.table import Table
+from proxy.listening import doors_of
 from proxy.live import Holder, Live, Passage
 from proxy.model.audit import identity_members
 from proxy.model.fingerprint import fingerprint
@@ -108,8 +109,10 @@ class Proxy:
         self.admin = Admin(self._registry(), self.missing)
         try:
             await self._start_admin()
-            host, port = settings.listen.address
-            self.port = await self.listener.start(host, port, is_shared=self.seat is not None)
+            self.port = await self.listener.start(doors_of(settings), reuse_port=self.seat is not None)
+        except ConfigurationError:
+            await self.stop()
+            raise
         except OSError as error:
             await self.stop()
             raise ConfigurationError(f"cannot listen: {error.strerror or error}") from error
@@ -261,6 +264,7 @@ class Proxy:
         while True:
             await asyncio.sleep(TEND_S)
             self.recorder.tend()
+            self.listener.tend()
 
     def __repr__(self) -> str:
         return f"<Proxy port={self.port} admin_port={self.admin_port}>"

@@ -14,6 +14,7 @@ import logging.handlers
 import os
 import queue
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -114,6 +115,15 @@ class PatientHandler(logging.Handler):
                 return False
 
 
+def log_unraisable(found: "sys.UnraisableHookArgs") -> None:
+    """Log what Python could only print, past the limits and the form of diagnostics."""
+    # With bytes it is `ssl`, about a server name that is no ASCII: any client sends one as often as it likes.
+    level = logging.DEBUG if isinstance(found.object, bytes) else logging.ERROR
+    error = found.exc_value
+    cause = None if error is None else (type(error), error, error.__traceback__)
+    logging.getLogger("rolegate").log(level, "an exception could not be raised", exc_info=cause)
+
+
 def start_logging(
     style: str, level: int = logging.INFO, fd: int = 2, worker: int | None = None
 ) -> Callable[[], None]:
@@ -133,8 +143,10 @@ def start_logging(
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     writer = threading.Thread(target=_write_all, args=(waiting, handler), name="diagnostics", daemon=True)
     writer.start()
+    hook, sys.unraisablehook = sys.unraisablehook, log_unraisable
 
     def stop() -> None:
+        sys.unraisablehook = hook
         handler.hurry()
         try:
             # Longer than the farewell, after which the queue empties by itself: nobody may go on writing to

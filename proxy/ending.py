@@ -10,6 +10,7 @@ from proxy.interfaces import Admission, Client, Counts, Outbound
 from proxy.live import Live, Passage
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.flow import Flow
+from proxy.model.peer import Peer
 from proxy.outgoing import EarlyBody
 from proxy.reply import Reply
 from proxy.wire.reading import Head
@@ -34,6 +35,7 @@ class Ending(Flow):
         "_live",
         "_outbound",
         "_passage",
+        "_peer",
         "_place",
         "_reply",
         "_request_complete",
@@ -43,9 +45,11 @@ class Ending(Flow):
         "method",
     )
 
-    def __init__(self, environment: Environment, client: Client, peer: str) -> None:
+    def __init__(self, environment: Environment, client: Client, peer: Peer) -> None:
         request_id, self._span_id = environment.ids.next()
-        super().__init__(request_id, peer, environment.clock())
+        super().__init__(request_id, peer.address, environment.clock())
+        self._peer = peer
+        self.certificate = peer.certificate
         environment.in_flight += 1
         self._environment = environment
         self._live: Live = environment.holder.current

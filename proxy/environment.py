@@ -5,6 +5,7 @@ from collections.abc import Callable
 from proxy.ids import RequestIds
 from proxy.interfaces import Trail
 from proxy.live import Holder
+from proxy.model.peer import Scheme
 from proxy.tasks import TaskOwner
 from proxy.wire.forwarded import forwarding_lines
 
@@ -30,15 +31,18 @@ class Environment:
         self.ids = RequestIds()
         self.is_draining = False
         self.in_flight = 0
-        self._forwarding: dict[tuple[str, bytes], bytes] = {}
+        self._forwarding: dict[tuple[str, bytes, Scheme], bytes] = {}
 
-    def forwarding_lines(self, client: str, authority: bytes, chain: tuple[str, ...]) -> bytes:
+    def forwarding_lines(
+        self, client: str, authority: bytes, scheme: Scheme, chain: tuple[str, ...]
+    ) -> bytes:
         """Return the forwarding headers to inject, remembered for the next request of this client."""
         if chain:
-            return forwarding_lines(client, authority, "http", chain)
-        lines = self._forwarding.get((client, authority))
+            return forwarding_lines(client, authority, scheme, chain)
+        lines = self._forwarding.get((client, authority, scheme))
         if lines is None:
             if len(self._forwarding) >= MAX_REMEMBERED_LINES:
                 self._forwarding.clear()
-            lines = self._forwarding[client, authority] = forwarding_lines(client, authority, "http")
+            lines = forwarding_lines(client, authority, scheme)
+            self._forwarding[client, authority, scheme] = lines
         return lines

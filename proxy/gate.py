@@ -2,7 +2,8 @@
 The one question that every entrance asks: who is it, and may they?
 
 Law: a presented credential is judged before the route is spoken of, so that nobody without a good
-one learns which routes exist; a bad one ends the request on public routes too.
+one learns which routes exist; a bad one ends the request on public routes too. A token that is bound
+to a certificate is good only on a connection that proved it.
 """
 
 import logging
@@ -32,6 +33,9 @@ def judge(passage: Passage | None, identity: Identity | None, request: Request, 
         return DENIALS[Reason.AMBIGUOUS_PATH]
     if identity is None:
         return DENIALS[Reason.CREDENTIAL_MISSING] if passage is None else passage.decide(None, request, now)
+    # Here and not in the token cache, which connections share: a stolen token would be found there.
+    if identity.certificate is not None and identity.certificate != request.certificate:
+        return DENIALS[Reason.TOKEN_BOUND]
     if passage is None:
         return DENIALS[Reason.NO_ROUTE]
     accepted = passage.audiences.get(identity.issuer)

@@ -53,6 +53,35 @@ def _of_the_listener(listener: Listener) -> Iterator[Source]:
         is_counter=True,
         rows=lambda: [((), listener.refused)],
     )
+    yield Source(
+        name="rolegate_client_handshakes_failed",
+        text="Client connections that ended before their first request, by what failed.",
+        labels=("cause",),
+        is_counter=True,
+        rows=lambda: [
+            (("proxy-header",), listener.headers_failed),
+            (("tls",), listener.handshakes_failed),
+            (("timeout",), listener.handshakes_expired),
+        ],
+    )
+    yield from _of_certificates(listener)
+
+
+def _of_certificates(listener: Listener) -> Iterator[Source]:
+    # A certificate that several doors show is one row.
+    yield Source(
+        name="rolegate_certificate_not_after_seconds",
+        text="End of each TLS certificate that is in force, in epoch seconds.",
+        labels=("file",),
+        rows=lambda: {(str(one.files.certificate),): one.ends_at for one in listener.certificates()}.items(),
+    )
+    yield Source(
+        name="rolegate_certificate_reloads",
+        text="Changes of TLS files by result; after a failure the old ones stay in force.",
+        labels=("result",),
+        is_counter=True,
+        rows=lambda: [(("success",), listener.reloads), (("failure",), listener.failed_reloads)],
+    )
 
 
 def _of_issuers(keys: KeyRing) -> Iterator[Source]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from proxy.errors import RequestError
+from proxy.identify.binding import certificate_of
 from proxy.identify.header import read_header
 from proxy.identify.interfaces import Refusal
 from proxy.identify.registered import audiences_of, is_number
@@ -132,8 +133,10 @@ def _members(segment: bytes, name: str) -> tuple[Members, str]:
 
 def _check_claims(claims: Members, now: float) -> Iterator[str]:
     yield from _check_present(claims)
-    if "cnf" in claims:
+    if "cnf" in claims and certificate_of(claims) is None:
         yield f"no: it is bound to a key (`cnf`), and no proof of that is understood ({Reason.TOKEN_BOUND})"
+    elif "cnf" in claims:
+        yield "ok: it is bound to a client certificate (`cnf`), which its bearer has to present"
     yield from _check_times(claims, now)
 
 

@@ -67,7 +67,7 @@ def head_pieces(
     """Return the pieces of the head, in order."""
     request = head.request
     injected = (
-        environment.forwarding_lines(request.client, request.authority, head.block.chain),
+        environment.forwarding_lines(request.client, request.authority, head.block.scheme, head.block.chain),
         b"" if identity is None else identity.header_lines,
         live.request_id_header,
         b": ",

@@ -16,6 +16,7 @@ from proxy.gate import find_passage, judge, judge_slowly
 from proxy.interfaces import Admission, Client
 from proxy.live import Passage
 from proxy.model.decision import DENIALS, Decision, Reason
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from proxy.model.route import Rewrite
 from proxy.outgoing import EarlyBody
@@ -36,7 +37,7 @@ class Pipeline:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    def open(self, client: Client, peer: str) -> "Exchange":
+    def open(self, client: Client, peer: Peer) -> "Exchange":
         """Return the exchange for a request whose head has just come from `peer`."""
         return Exchange(self._environment, client, peer)
 
@@ -72,7 +73,7 @@ class Exchange(Relaying):
             if familiar is not None and familiar.rules is rules and familiar.trusted is trusted:
                 block = familiar
             else:
-                block = HeaderBlock(version, headers, rules, self.client_address, trusted)
+                block = HeaderBlock(version, headers, rules, self._peer, trusted)
             head = read_head(method, target, block, trace_id=self.request_id, span_id=self._span_id)
         except RequestError as error:
             self.claimed_method = method

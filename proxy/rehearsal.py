@@ -23,6 +23,7 @@ from proxy.gate import OWN_PREFIX, find_passage, judge
 from proxy.live import Live, Passage
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
+from proxy.model.peer import Peer
 from proxy.model.request import Request
 from proxy.settings.convert import roles_of, routes_of
 from proxy.settings.schema import Settings
@@ -30,7 +31,7 @@ from proxy.vetting import issuer_of
 from proxy.wire.reading import HeaderBlock, read_head
 
 # Neither can change a decision.
-_PEER = "127.0.0.1"
+_PEER = Peer(address="127.0.0.1")
 _TRACE_ID, _SPAN_ID = "1" * 32, "1" * 16
 
 _NO_CHECKS: tuple[str, ...] = ()
@@ -164,6 +165,8 @@ def _gate_says(
         return "the path holds an encoded slash, which a route has to opt in to (`encoded_slashes`)"
     if decision.reason is Reason.CREDENTIAL_MISSING:
         return "without a credential nobody learns which routes exist"
+    if decision.reason is Reason.TOKEN_BOUND:
+        return "the token is good on a connection with the client certificate that its `cnf` names"
     if decision.reason is Reason.AUDIENCE_MISMATCH and passage is not None and identity is not None:
         wanted = ", ".join(f"`{name}`" for name in sorted(passage.audiences[identity.issuer]))
         return f"this route takes tokens for {wanted or 'no audience of this issuer'}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from proxy import notify
 from proxy.errors import ConfigurationError
 from proxy.record.policy_metrics import ReloadCounts
+from proxy.settings.listening import ListenSocket
 from proxy.settings.load import load
 from proxy.settings.problem import SettingsError
 from proxy.settings.schema import Settings
@@ -24,7 +25,13 @@ log = logging.getLogger("rolegate.reload")
 
 Apply = Callable[[Settings], Awaitable[None]]
 
-NEEDS_RESTART = (("workers",), ("listen", "address"), ("admin",), ("audit",))
+NEEDS_RESTART = (
+    ("workers",),
+    *(("listen", name) for name in (*ListenSocket.model_fields, "sockets")),
+    ("admin",),
+    ("audit",),
+    ("rate_limit_table",),
+)
 """What is opened or started once; a change of it waits for the next start."""
 
 

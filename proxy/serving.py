@@ -58,7 +58,8 @@ async def _serve(proxy: Proxy, config: Path) -> None:
     await proxy.start()
     tasks.spawn(reloading.run(), name="reload")
     settle_memory()
-    log.info("listening on %s:%d; metrics and health on %s:%d", *_where(proxy))
+    places, admin = ", ".join(proxy.listener.places), proxy.settings.admin.address
+    log.info("listening on %s; metrics and health on %s:%d", places, admin.host, proxy.admin_port)
     notify.ready()
     await stop.wait()
     notify.stopping()
@@ -67,11 +68,6 @@ async def _serve(proxy: Proxy, config: Path) -> None:
     cut = await proxy.stop()
     heed_no_more_signals()
     log.info("stopped; %d connections had to be reset", cut)
-
-
-def _where(proxy: Proxy) -> tuple[str, int, str, int]:
-    address, admin = proxy.settings.listen.address, proxy.settings.admin.address
-    return address.host, proxy.port, admin.host, proxy.admin_port
 
 
 def heed_no_more_signals() -> None:

@@ -7,6 +7,7 @@ from proxy.errors import ConfigurationError
 from proxy.forward.faults import faults
 from proxy.identify.issuers import Issuer, KeyTimes
 from proxy.identify.profiles import PROFILES
+from proxy.listening import tls_problems, tls_warnings
 from proxy.settings import schema
 from proxy.settings.convert import roles_of, routes_of, upstreams_of
 from proxy.settings.problem import Problem
@@ -15,7 +16,7 @@ from proxy.settings.schema import Settings
 
 def problems(settings: Settings) -> list[Problem]:
     """Return what only shows when the parts are put together, with the place in the configuration."""
-    errors = _findings(settings, "error")
+    errors = _findings(settings, "error") + tls_problems(settings)
     for alias, issuer in settings.issuers.items():
         try:
             issuer_of(alias, issuer)
@@ -29,7 +30,7 @@ def problems(settings: Settings) -> list[Problem]:
 
 def warnings(settings: Settings) -> list[Problem]:
     """Return what loads and is probably not meant."""
-    return _findings(settings, "warning")
+    return _findings(settings, "warning") + tls_warnings(settings)
 
 
 def _findings(settings: Settings, severity: str) -> list[Problem]:

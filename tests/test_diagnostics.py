@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from proxy.diagnostics import (
     DroppingQueueHandler,
     JsonFormatter,
     TextFormatter,
+    log_unraisable,
     start_logging,
 )
 
@@ -163,3 +165,27 @@ def test_libraries_speak_up_only_when_something_is_wrong(pipe: tuple[int, int]) 
     logging.getLogger("aiohttp.server").warning("something")
     stop()
     assert os.read(pipe[0], 2**16).decode().splitlines()[0].endswith("WARNING something")
+
+
+class Spoilt:
+    def __del__(self) -> None:
+        raise ZeroDivisionError
+
+
+def test_what_python_cannot_raise_is_a_message(pipe: tuple[int, int]) -> None:
+    before = sys.unraisablehook
+    stop = start_logging("json", fd=pipe[1])
+    Spoilt()
+    stop()
+    assert sys.unraisablehook is before
+    (line,) = os.read(pipe[0], 65536).splitlines()
+    assert "ZeroDivisionError" in json.loads(line)["exception"]
+
+
+def test_what_a_client_can_cause_is_no_message(caplog: pytest.LogCaptureFixture) -> None:
+    found = SimpleNamespace(exc_value=UnicodeError("x"), object=b"\xff.example.com")
+    log_unraisable(found)
+    assert [record.levelname for record in caplog.records if record.levelno > logging.DEBUG] == []
+    found = SimpleNamespace(exc_value=None, object=None)
+    log_unraisable(found)
+    assert [record.levelname for record in caplog.records if record.levelno > logging.DEBUG] == ["ERROR"]

@@ -1,5 +1,8 @@
 """Who is it, and may they: the order in which the gate answers."""
 
+import time
+from dataclasses import replace
+
 import pytest
 
 from proxy.gate import find_passage, judge, judge_slowly
@@ -8,12 +11,12 @@ from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
 from proxy.model.request import Request
-from tests.kit.local_proxy import LocalProxy, get
+from tests.kit.local_proxy import LocalProxy, get, token
 from tests.kit.recorder import RecordingUpstream
 from tests.kit.scripted import ScriptedClient
 
 
-def a_request(path: str, *, has_encoded_slash: bool = False) -> Request:
+def a_request(path: str, *, has_encoded_slash: bool = False, certificate: str | None = None) -> Request:
     return Request(
         method="GET",
         host="api.example.com",
@@ -23,6 +26,7 @@ def a_request(path: str, *, has_encoded_slash: bool = False) -> Request:
         has_encoded_slash=has_encoded_slash,
         credential=None,
         client="127.0.0.1",
+        certificate=certificate,
     )
 
 
@@ -104,5 +108,23 @@ async def test_what_cannot_be_answered_is_a_no(answer: Exception | Decision, rea
         identity, decision = await judge_slowly(broken, find_passage(broken, request), request, b"token")
         assert identity is None
         assert (decision.allowed, decision.reason) == (False, reason)
+
+    await with_live(check)
+
+
+async def test_a_bound_token_is_judged_on_every_request_and_before_any_route() -> None:
+    async def check(live: Live) -> None:
+        unbound = live.identities.find(token().encode(), time.time())
+        assert isinstance(unbound, Identity)
+        bound = replace(unbound, certificate="right")
+        for path in ("/a", "/public/a", "/.rolegate/a"):
+            for certificate in (None, "", "wrong"):
+                request = a_request(path, certificate=certificate)
+                passage = find_passage(live, request)
+                assert judge(passage, bound, request, 0.0) is DENIALS[Reason.TOKEN_BOUND]
+                assert judge(passage, unbound, request, 0.0).reason is not Reason.TOKEN_BOUND
+            request = a_request(path, certificate="right")
+            passage = find_passage(live, request)
+            assert judge(passage, bound, request, 0.0) == judge(passage, unbound, request, 0.0)
 
     await with_live(check)

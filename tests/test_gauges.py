@@ -1,11 +1,13 @@
 """Every number is read from the part that it is about; a running proxy has all the parts."""
 
 import re
+from pathlib import Path
 
 from proxy.errors import AuditError
 from proxy.gauges import limit_sources, sources
 from proxy.model.decision import Reason
 from proxy.record.state_metrics import Source
+from tests.kit.certificates import Authority
 from tests.kit.local_proxy import LocalProxy, get
 from tests.kit.ports import free_port
 from tests.kit.recorder import RecordingUpstream
@@ -14,6 +16,7 @@ from tests.record.audit_trail import CountingSink
 
 # Pinned keys have no age, since nobody fetches them; a sole endpoint has no standing, and this one no name.
 EMPTY = {
+    "rolegate_certificate_not_after_seconds",
     "rolegate_issuer_keys_age_seconds",
     "rolegate_endpoint_state",
     "rolegate_endpoint_ejections",
@@ -172,3 +175,24 @@ async def test_without_rate_limits_there_is_no_table_to_count() -> None:
     async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
         assert limit_numbers(proxy, "rolegate_rate_limit_table_entries") == {}
         assert limit_numbers(proxy, "rolegate_rate_limit_refusals") == {}
+
+
+async def test_certificates_and_handshakes_are_counted(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    issued = authority.server("a.example.com")
+    tls = {"certificates": [issued.files]}
+    sockets = [{"address": "127.0.0.1:0", "tls": tls}, {"address": f"unix:{tmp_path / 's'}", "tls": tls}]
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"sockets": sockets}) as proxy,
+    ):
+        ends_at = issued.certificate.not_valid_after_utc.timestamp()
+        found = sources_of(proxy)
+        rows = list(found["rolegate_certificate_not_after_seconds"].rows())
+        assert rows == [((str(issued.certificate_file),), ends_at)]
+        async with ScriptedClient(proxy.port) as client:
+            await client.send(b"GET / HTTP/1.1\r\n\r\n")
+            await client.read_to_end()
+        failed = dict(found["rolegate_client_handshakes_failed"].rows())
+        assert failed == {("proxy-header",): 0, ("tls",): 1, ("timeout",): 0}
+        assert dict(found["rolegate_certificate_reloads"].rows()) == {("success",): 0, ("failure",): 0}

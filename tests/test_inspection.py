@@ -51,6 +51,12 @@ def test_claims_that_no_configuration_accepts(changes: dict[str, object], reason
     assert refusal.endswith(f"({reason})")
 
 
+def test_a_certificate_that_a_token_is_bound_to_is_no_fault() -> None:
+    bound = {"cnf": {"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}}
+    checks = inspect(token(GOOD | bound), NOW).checks
+    assert "ok: it is bound to a client certificate (`cnf`), which its bearer has to present" in checks
+
+
 @pytest.mark.parametrize(
     ("header", "reason"),
     [

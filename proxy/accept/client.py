@@ -11,8 +11,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from proxy.accept.closing import reset
+from proxy.accept.closing import close_in_one, end_sending, reset
 from proxy.accept.familiar import Familiar, familiar
+from proxy.accept.interfaces import PeerOf
 from proxy.accept.patience import NEVER, Patience
 from proxy.accept.pipelining import MAX_PIPELINED, Event
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
@@ -39,20 +40,21 @@ class ClientConnection(Patience):
     The listener's sweep calls `expire` at `deadline`.
     """
 
-    __slots__ = ()
+    __slots__ = ("_peer_of",)
 
-    def __init__(self, listener: "Listener") -> None:
+    def __init__(self, listener: "Listener", peer_of: PeerOf) -> None:
         super().__init__(listener)
+        self._peer_of = peer_of
         self._reader = RequestReader(listener.limits, self)
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio.Protocol
         self.transport = transport  # type: ignore[assignment]  # a stream transport, by the way it was made
-        peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if isinstance(peer, tuple) else "unix"
+        self._peer = self._peer_of(transport)
+        del self._peer_of  # who introduced us goes now, and not in a cycle with us later
         self.deadline = self._listener.now + self._listener.limits.headers_timeout_s
-        self._listener.add(self, self._peer)
+        self._listener.add(self, self._peer.address)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio.Protocol
         if self._is_broken:
@@ -81,7 +83,7 @@ class ClientConnection(Patience):
         self.transport = None
         self._held.clear()
         self._reader.close()
-        self._listener.remove(self, self._peer)
+        self._listener.remove(self, self._peer.address)
         current, self._current = self._current, None
         if current is not None:
             current.client_gone()
@@ -195,6 +197,8 @@ class ClientConnection(Patience):
         if self._is_keeping_on():
             return
         self.deadline = self._listener.now + LINGER_S
+        if self._is_lingering and not self.is_blocked and close_in_one(self.transport):
+            return
         if self.is_blocked or self._is_broken:
             self.abort()
         elif current is not None:
@@ -364,13 +368,11 @@ class ClientConnection(Patience):
         self._is_lingering = True
         if not self.is_blocked:
             self.deadline = self._listener.now + LINGER_S
-        try:
-            transport.write_eof()
-        except OSError:
+        if not end_sending(transport):
             self.abort()  # the client is gone, and the loop will hear of it later
             return
         self._update_reading()
 
     def __repr__(self) -> str:
         state = "idle" if self.is_idle else "busy"
-        return f"<ClientConnection {self._peer} {state}>"
+        return f"<ClientConnection {self._peer.address} {state}>"

@@ -1,10 +1,16 @@
 """What a connection needs of the pipeline."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from proxy.wire.reading import HeaderBlock
+
+PeerOf = Callable[[asyncio.BaseTransport], Peer]
+"""Says who is at the other end of a connection that was just made."""
 
 
 class Exchange(Protocol):
@@ -51,7 +57,7 @@ class Exchange(Protocol):
 class Exchanges(Protocol):
     """Makes an exchange for each request."""
 
-    def open(self, client: "Connection", peer: str) -> Exchange:
+    def open(self, client: "Connection", peer: Peer) -> Exchange:
         """Return the exchange for a request from `peer`."""
 
 

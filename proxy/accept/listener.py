@@ -1,45 +1,77 @@
 """
-The listening socket and the connections that came through it.
+The listening sockets and the connections that came through them.
 
-Law: no more connections than the limit, and none without a deadline. A stop closes the socket first,
-then idle connections, then waits for what is in flight, and at the deadline resets what is left.
+Law: no more connections than the limit, whichever door they came through and however far they got,
+and none without a deadline. A stop closes the sockets first, then idle connections, then waits for
+what is in flight, and at the deadline resets what is left.
 """
 
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
+from proxy.accept.certificates import Certificate
 from proxy.accept.client import ClientConnection
+from proxy.accept.closing import reset_on_close
 from proxy.accept.crowd import Crowd
+from proxy.accept.doors import Door
+from proxy.accept.greeting import Greeting
 from proxy.accept.interfaces import Exchanges
 from proxy.accept.limits import Limits
+from proxy.accept.sockets import (
+    BACKLOG,
+    Opened,
+    Passed,
+    PassedPlace,
+    TcpPlace,
+    close_all,
+    open_sockets,
+    take_passed,
+)
+from proxy.errors import ConfigurationError
+from proxy.tasks import TaskOwner
 
 log = logging.getLogger("rolegate.accept")
-
-BACKLOG = 1024
 
 # How long the reset of what is left at a stop may take to get through the event loop.
 RESET_S = 1.0
 POLL_S = 0.02
 
+# Accepted in one turn of the loop, where we accept ourselves; the others wait for the next.
+MAX_ACCEPTS = 64
+REST_S = 1.0
+
 
 class Listener:
-    """Accepts connections; `now` is the coarse monotonic clock that `sweep` moves."""
+    """
+    Accepts connections; `now` is the coarse monotonic clock that `sweep` moves.
+
+    `places` says where, as people write it. Failures are counted by what failed: a PROXY header, a
+    TLS handshake, or either that did not come in time.
+    """
 
     __slots__ = (
         "_clock",
         "_connections",
-        "_server",
+        "_greetings",
+        "_opened",
+        "_servers",
         "accepted",
         "crowd",
+        "doors",
         "exchanges",
+        "handshakes_expired",
+        "handshakes_failed",
+        "headers_failed",
         "is_draining",
         "limits",
         "now",
+        "places",
         "refused",
         "slow_readers",
         "slow_senders",
+        "tasks",
     )
 
     def __init__(self, exchanges: Exchanges, limits: Limits, clock: Callable[[], float]) -> None:
@@ -48,38 +80,120 @@ class Listener:
         self._clock = clock
         self._connections: set[ClientConnection] = set()
         self.crowd = Crowd()
-        self._server: asyncio.Server | None = None
+        self._greetings: set[Greeting] = set()
+        self._servers: list[asyncio.Server] = []
+        self._opened: list[Opened] = []
+        self.tasks = TaskOwner()
+        self.doors: tuple[Door, ...] = ()
+        self.places: tuple[str, ...] = ()
         self.now = clock()
         self.is_draining = False
         self.accepted = 0
         self.refused = 0
         self.slow_senders = 0
         self.slow_readers = 0
+        self.headers_failed = 0
+        self.handshakes_failed = 0
+        self.handshakes_expired = 0
 
-    async def start(self, host: str, port: int, *, is_shared: bool = False) -> int:
+    async def start(self, doors: Iterable[Door], *, reuse_port: bool = False) -> int:
         """
-        Listen, and return the port, which the system chose if `port` is 0.
+        Listen at every door, and return the first port, which the system chose if it is 0 there.
 
-        A shared port is one on which other processes listen too (SO_REUSEPORT).
+        `reuse_port` lets other processes listen on the same ports. Raises ConfigurationError; what
+        was opened before is closed by `stop`.
         """
+        self.doors = tuple(doors)
+        passed = take_passed() if any(isinstance(door.place, PassedPlace) for door in self.doors) else {}
+        try:
+            for door in self.doors:
+                await self._open(door, passed, reuse_port=reuse_port)
+        finally:
+            for name, unused in passed.items():
+                log.warning("nobody listens on the sockets that systemd passed as `%s`", name)
+                close_all(unused)
+        bound = [opened.socket.getsockname() for opened in self._opened]
+        return next((int(name[1]) for name in bound if isinstance(name, tuple)), 0)
+
+    async def _open(self, door: Door, passed: Passed, *, reuse_port: bool) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: ClientConnection(self), host, port, backlog=BACKLOG, reuse_port=is_shared
-        )
-        bound: socket.socket = self._server.sockets[0]
-        return int(bound.getsockname()[1])
+        for opened in open_sockets(door.place, passed, reuse_port=reuse_port):
+            self._opened.append(opened)
+            is_local = opened.socket.family == socket.AF_UNIX
+            if (door.trusts_peers or door.demands_header) and not is_local:
+                raise ConfigurationError(
+                    f"`{door.place}` is no UNIX socket, so its peers are not trusted by it"
+                )
+            if door.is_plain:
+                make = loop.create_unix_server if is_local else loop.create_server
+                server = await make(self._factory(door), sock=opened.socket, backlog=BACKLOG)
+                self._servers.append(server)
+            else:
+                opened.socket.listen(BACKLOG)
+                loop.add_reader(opened.socket, self._accept, door, opened.socket)
+            self.places = (*self.places, _shown(door, opened.socket))
+
+    def _factory(self, door: Door) -> Callable[[], ClientConnection]:
+        peer_of = door.peer_of  # one for all, since each connection keeps it for a while
+        return lambda: ClientConnection(self, peer_of)
+
+    def _accept(self, door: Door, listening: socket.socket) -> None:
+        """Take the connections that wait, each with its greeting."""
+        for _ in range(MAX_ACCEPTS):
+            try:
+                accepted, address = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._rest(door, listening, error)
+                return
+            accepted.setblocking(False)
+            if accepted.family != socket.AF_UNIX:
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            greeting = Greeting(self, door, accepted, door.peer_at(address))
+            if self._may_enter() and (greeting.counted_as is None or self._has_room_for(greeting.counted_as)):
+                self._greetings.add(greeting)
+                greeting.begin()
+            else:
+                reset_on_close(accepted)
+                accepted.close()
+
+    def _rest(self, door: Door, listening: socket.socket, error: OSError) -> None:
+        """Look away for a moment: without file descriptors the same would fail again at once, for ever."""
+        log.error("cannot accept connections on `%s`: %s", door.place, error.strerror)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+        loop.call_later(REST_S, self._wake, door, listening)
+
+    def _wake(self, door: Door, listening: socket.socket) -> None:
+        if not self.is_draining:
+            asyncio.get_running_loop().add_reader(listening, self._accept, door, listening)
 
     def add(self, connection: ClientConnection, address: str) -> None:
         """Take a new connection, or reset it if there are too many, of all clients or of this one."""
-        if len(self._connections) >= self.limits.max_connections or self.is_draining:
-            self.refused += 1
-            connection.abort()
-            return
+        was_greeted = connection in self._connections  # then it counts already, but not for this client
+        if was_greeted or self._may_enter():
+            if self._has_room_for(address):
+                self._connections.add(connection)
+                return
+            self._connections.discard(connection)
+        connection.abort()
+
+    def _has_room_for(self, address: str) -> bool:
+        """Count one more connection of this client, unless it has enough."""
         limits = self.limits
-        if not self.crowd.enter(address, limits.max_connections_per_client, limits.uncounted):
-            connection.abort()
-            return
+        return self.crowd.enter(address, limits.max_connections_per_client, limits.uncounted)
+
+    def _may_enter(self) -> bool:
+        if self.connection_count >= self.limits.max_connections or self.is_draining:
+            self.refused += 1
+            return False
         self.accepted += 1
+        return True
+
+    def replace(self, greeting: Greeting, connection: ClientConnection) -> None:
+        """Let a connection take the place of its greeting."""
+        self.dismiss(greeting)
         self._connections.add(connection)
 
     def remove(self, connection: ClientConnection, address: str) -> None:
@@ -88,10 +202,23 @@ class Listener:
             self._connections.remove(connection)
             self.crowd.leave(address)
 
+    def dismiss(self, greeting: Greeting) -> None:
+        """Strike off a greeting: its connection takes over, or came to no request."""
+        if greeting in self._greetings:
+            self._greetings.remove(greeting)
+            if greeting.counted_as is not None:
+                self.crowd.leave(greeting.counted_as)
+
+    def tend(self) -> None:
+        """Follow the TLS files; called once a second."""
+        for door in self.doors:
+            if door.tls is not None:
+                door.tls.refresh()
+
     def sweep(self, now: float) -> None:
         """Expire connections whose deadline has passed; called several times a second."""
         self.now = now
-        for connection in [held for held in self._connections if held.deadline <= now]:
+        for connection in [held for held in self._held() if held.deadline <= now]:
             try:
                 connection.expire()
             except Exception:
@@ -102,26 +229,62 @@ class Listener:
     async def stop(self, timeout_s: float) -> int:
         """Stop accepting, let what is in flight finish, and return how many connections had to be reset."""
         self.is_draining = True
-        if self._server is not None:
-            self._server.close()
-        for connection in list(self._connections):
+        self._close_sockets()
+        for connection in self._held():
             connection.drain()
         await self._until_empty(timeout_s)
-        left = list(self._connections)
+        left = self._held()
         for connection in left:
             connection.abort()
         await self._until_empty(RESET_S)
+        await self.tasks.close()
         return len(left)
+
+    def _close_sockets(self) -> None:
+        opened, self._opened = self._opened, []
+        for one in opened:
+            if one.file is not None:
+                one.file.remove()
+            asyncio.get_running_loop().remove_reader(one.socket)
+        for server in self._servers:
+            server.close()
+        # Those for which there is no server: a later door could not be opened.
+        close_all(one.socket for one in opened)
 
     async def _until_empty(self, timeout_s: float) -> None:
         give_up_at = self._clock() + timeout_s
-        while self._connections and self._clock() < give_up_at:  # noqa: ASYNC110 - an event would cost each connection
+        while self.connection_count and self._clock() < give_up_at:  # noqa: ASYNC110 - an event would cost each connection
             await asyncio.sleep(POLL_S)
+
+    def certificates(self) -> Iterator[Certificate]:
+        """Yield what is in force at every door."""
+        for door in self.doors:
+            if door.tls is not None:
+                yield from door.tls.certificates
+
+    @property
+    def reloads(self) -> int:
+        """How often new TLS files were put in force."""
+        return sum(door.tls.reloads for door in self.doors if door.tls is not None)
+
+    @property
+    def failed_reloads(self) -> int:
+        """How often new TLS files could not be used."""
+        return sum(door.tls.failures for door in self.doors if door.tls is not None)
 
     @property
     def connection_count(self) -> int:
         """Open client connections."""
-        return len(self._connections)
+        return len(self._connections) + len(self._greetings)
+
+    def _held(self) -> list[ClientConnection | Greeting]:
+        return [*self._connections, *self._greetings]
 
     def __repr__(self) -> str:
-        return f"<Listener [{len(self._connections)} connections]>"
+        return f"<Listener [{self.connection_count} connections]>"
+
+
+def _shown(door: Door, opened: socket.socket) -> str:
+    name = opened.getsockname()
+    place = str(TcpPlace(name[0], name[1])) if isinstance(name, tuple) else str(door.place)
+    return f"{place} (TLS)" if door.tls is not None else place

@@ -13,6 +13,7 @@ from proxy.accept.interfaces import Exchange
 from proxy.accept.pipelining import HeldEvents
 from proxy.accept.progress import Pace, Taking
 from proxy.accept.reading import RequestReader
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from proxy.wire.reading import HeaderBlock
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from proxy.accept.listener import Listener
 
 NEVER = float("inf")
+NOBODY = Peer(address="")
 
 
 class Patience(asyncio.Protocol):
@@ -56,7 +58,7 @@ class Patience(asyncio.Protocol):
     def __init__(self, listener: "Listener") -> None:
         self._listener = listener
         self.transport: asyncio.Transport | None = None
-        self._peer = ""
+        self._peer = NOBODY
         self._current: Exchange | None = None
         self._held = HeldEvents()
         self._begun: tuple[Headers, HeaderBlock] | None = None

@@ -53,7 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     start_logging(arguments.log)
     count = worker_count(settings)
-    one = settings if count == 1 else share_of(settings, 0, count, port=0, node="")
+    one = (
+        settings
+        if count == 1
+        else share_of(settings, 0, count, ports=[0] * len(settings.listen.every_socket), node="")
+    )
     open_files.warn_if_short(one, open_files.raise_limit())
     if count > 1:
         from proxy.workers.serving import supervise_until_stopped

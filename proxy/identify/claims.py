@@ -7,6 +7,7 @@ encoders of header lines and records, which are handed in, know how to write the
 
 from dataclasses import dataclass
 
+from proxy.identify.binding import certificate_of
 from proxy.identify.interfaces import AuditFields, Claims, HeaderLines, RoleMapper
 from proxy.identify.issuers import Issuer
 from proxy.identify.jwt import Verified
@@ -45,6 +46,7 @@ class IdentityBuilder:
                 end_of(claims, issuer), time_of(claims, "iat") + issuer.max_lifetime_s, grant.until
             ),
             header_lines=self.header_lines(issuer.alias, subject, grant.roles),
+            certificate=certificate_of(claims),
             audit_fields=self.audit_fields(issuer.alias, subject, kind, kept, grant.roles),
         )
 

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from proxy.identify import registered
+from proxy.identify.binding import certificate_of
 from proxy.identify.header import Header, read_header, shown
 from proxy.identify.interfaces import Refusal, SignedClaims
 from proxy.identify.issuers import Issuer, quoted
@@ -260,9 +261,11 @@ def check_times(v: Verification) -> Refusal | None:
 
 
 def check_binding(v: Verification) -> Refusal | None:
-    """Refuse a token that only the holder of a key may use: as a bearer token it may be stolen."""
-    if "cnf" in v.claims:
-        detail = "the token is bound to a key (`cnf`), and no proof of it is understood here"
+    """Refuse a token whose holder has to prove a key in a way that we cannot check: it may be stolen."""
+    if "cnf" in v.claims and certificate_of(v.claims) is None:
+        detail = (
+            "the token is bound to a key (`cnf`), and no proof but a client certificate is understood here"
+        )
         return Refusal(Reason.TOKEN_BOUND, detail, v.issuer.alias)
     return None
 
@@ -286,7 +289,7 @@ CHECKS: tuple[tuple[str, Callable[[Verification], Refusal | None]], ...] = (
     ("its claims are readable in one way", check_payload),
     ("the claims that every token needs are there", check_claims),
     ("it is valid now", check_times),
-    ("its bearer may use it without further proof", check_binding),
+    ("what it is bound to, if anything, is a client certificate", check_binding),
     ("the profile of the issuer has no objection", check_profile),
 )
 """Every check in order, in words and as a function; the cheap ones and those without a key first."""

@@ -65,7 +65,7 @@ def decision_members(decision: Decision, policy_version: str) -> str:
 
 
 def request_members(flow: Flow) -> str:
-    """Return the members that say what was asked."""
+    """Return the members that say what was asked, and with which client certificate."""
     request = flow.request
     if request is None:
         claimed = {
@@ -74,12 +74,18 @@ def request_members(flow: Flow) -> str:
             "host": flow.claimed_host[:MAX_CLAIMED_CHARS],
             "path": claimed_path(flow.claimed_target),
         }
-        return json_text(claimed)[1:-1]
+        return f"{json_text(claimed)[1:-1]}{_certificate_member(flow)}"
     # Client, method, host and path are canonical here: their alphabets hold nothing that JSON escapes.
-    return (
+    members = (
         f'"client":"{flow.client_address}","method":"{request.method}",'
         f'"host":"{request.host}","path":"{request.path}"'
     )
+    return members if flow.certificate is None else members + _certificate_member(flow)
+
+
+def _certificate_member(flow: Flow) -> str:
+    # A thumbprint is base64url, which JSON writes as it is.
+    return "" if flow.certificate is None else f',"client_certificate":"{flow.certificate}"'
 
 
 def claimed_path(target: bytes) -> str:

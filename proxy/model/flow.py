@@ -12,12 +12,13 @@ class Flow:
     Times are seconds of the event loop's monotonic clock. `request` is None as long as, or
     because, the request could not be read one way only; then the `claimed_*` fields hold what the
     client wrote. `upstream_address` is where the request was sent last, `failed_addresses` where it
-    was sent in vain before.
+    was sent in vain before. `certificate` is the thumbprint of the client certificate, None without one.
     """
 
     __slots__ = (
         "bytes_in",
         "bytes_out",
+        "certificate",
         "claimed_host",
         "claimed_method",
         "claimed_target",
@@ -40,6 +41,7 @@ class Flow:
         self.request: Request | None = None
         self.identity: Identity | None = None
         self.decision: Decision | None = None
+        self.certificate: str | None = None
         self.claimed_method = ""
         self.claimed_host = ""
         self.claimed_target = b""

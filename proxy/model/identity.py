@@ -22,6 +22,8 @@ class Identity:
     since subjects of two issuers collide. Built once per token. `expires_at` (epoch seconds) is
     the earliest of the token's end, the issuer's lifetime cap and the end of a binding that gave
     a role; past it the token is verified anew. `groups` is None where the token does not say.
+    `certificate` is the thumbprint of the client certificate without which the token is worth
+    nothing (RFC 8705 section 3.1), None for one that its bearer may use.
     `header_lines` and `audit_fields` (JSON members) are the identity as the upstream and the audit record see
     it, encoded once because every request of the token needs them.
     """
@@ -38,6 +40,7 @@ class Identity:
     expires_at: float
     header_lines: bytes
     audit_fields: str
+    certificate: str | None = None
 
     def __repr__(self) -> str:
         return f"<Identity {self.issuer}:{self.subject} {self.kind} roles={sorted(self.roles)}>"

@@ -12,11 +12,13 @@ class Request:
 
     `host` is lower case without a port, `path` the canonical path, still percent-encoded where
     it must be. `authority` and `target` are the bytes that go upstream: `target` is `path` plus
-    the query as it came. Nothing that decides may look anywhere else.
+    the query as it came. `certificate` is the thumbprint of the client certificate of its
+    connection, None without one. Nothing that decides may look anywhere else.
     """
 
     __slots__ = (
         "authority",
+        "certificate",
         "client",
         "credential",
         "has_encoded_slash",
@@ -37,6 +39,7 @@ class Request:
         has_encoded_slash: bool,
         credential: Credential | None,
         client: str,
+        certificate: str | None = None,
     ) -> None:
         self.method = method
         self.host = host
@@ -46,6 +49,7 @@ class Request:
         self.has_encoded_slash = has_encoded_slash
         self.credential = credential
         self.client = client
+        self.certificate = certificate
 
     def __repr__(self) -> str:
         # The query stays out: it is a place where people put secrets.

@@ -31,7 +31,8 @@ Network = IPv4Network | IPv6Network
 """A range of addresses."""
 
 
-def _address(value: object) -> Address:
+def parse_address(value: object) -> Address:
+    """Return host and port, or raise what `expected` returns."""
     what = "an address such as `127.0.0.1:8080` or `[::1]:8080`"
     if not isinstance(value, str):
         raise expected(what)
@@ -149,7 +150,7 @@ def _bracketed(host: str) -> str | None:
 _Strict = Field(strict=True)
 _STRING = WithJsonSchema({"type": "string", "minLength": 1})
 
-ListenAddress = Annotated[Address, PlainValidator(_address), Kind("address"), _STRING]
+ListenAddress = Annotated[Address, PlainValidator(parse_address), Kind("address"), _STRING]
 """A host and a port to listen on."""
 
 AddressRange = Annotated[Network, PlainValidator(_network), Kind("address range"), _STRING]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from proxy.settings.document import Listing, Node, Scalar, Table
 from proxy.settings.explain import came
 from proxy.settings.fields import fields_at
+from proxy.settings.listening import check_listening, socket_addresses
 from proxy.settings.places import Places
 from proxy.settings.problem import Collector, KeyPath, Place, did_you_mean, listed
 from proxy.settings.quantities import seconds
@@ -35,6 +36,9 @@ _REFERENCES: tuple[tuple[Pattern, str, str], ...] = (
 )
 _MOST_NAMES_LISTED = 8
 
+SEVERAL_ON_ONE_SOCKET = (
+    "several workers share TCP ports only: expected `host:port`, or `workers: 1`, got `{address}`"
+)
 # A pipe keeps only lines of up to 4 KiB apart, and records may be longer: two could end up in one another.
 SEVERAL_ON_STDOUT = (
     "several workers would write their records into one another; write `file`, or `workers: 1`"
@@ -125,13 +129,19 @@ class _Crosscheck:
         return isinstance(node, Scalar) and not node.is_faulty and node.value not in (None, 1)
 
     def _addresses(self) -> None:
-        written = {name: self._places.node((name, "address")) for name in ("listen", "admin")}
-        listen = _text(written["listen"]) or "127.0.0.1:8080"
-        admin = _text(written["admin"]) or "127.0.0.1:9090"
-        if listen == admin and not listen.endswith(":0"):
-            name, other = ("admin", "listen") if written["admin"] is not None else ("listen", "admin")
-            message = f"expected a port of its own, got {came(written[name])}, which is that of `{other}`"
-            self._add((name, "address"), message)
+        listen = self._places.node(("listen",))
+        check_listening(listen, self._add)
+        if self._has_several_workers():
+            for path, address in socket_addresses(listen):
+                if address.startswith(("unix:", "systemd:")):
+                    self._add(path, SEVERAL_ON_ONE_SOCKET.format(address=address))
+        written = self._places.node(("admin", "address"))
+        for path, address in socket_addresses(listen):
+            if address != (_text(written) or "127.0.0.1:9090") or address.endswith(":0"):
+                continue
+            at, other = (path, "admin") if written is None else (("admin", "address"), "listen")
+            got = came(self._places.node(at))
+            self._add(at, f"expected a port of its own, got {got}, which is that of `{other}`")
 
     def _identity_headers(self) -> None:
         taken: dict[str, str] = {}

@@ -20,6 +20,7 @@ from proxy.settings.addresses import (
     ListenAddress,
 )
 from proxy.settings.limiting import MinRates, RateLimit, RateLimitTable, TokenFailures
+from proxy.settings.listening import ListenSockets
 from proxy.settings.matchers import ClaimMatcher
 from proxy.settings.places import Places
 from proxy.settings.quantities import BodySize, Duration, HeaderSize, Leeway, Moment, TargetSize, TokenSize
@@ -60,10 +61,9 @@ class ListenTimeouts(Section):
     shutdown: Duration = setting("30s", "For open requests to end at shutdown.")
 
 
-class Listen(Section):
-    """The data port: where clients connect."""
+class Listen(ListenSockets):
+    """The data port: where clients connect. Limits are for all sockets together."""
 
-    address: ListenAddress = setting("127.0.0.1:8080", "Host and port to listen on.")
     max_connections: Count = setting(10_000, "Client connections open at a time.")
     max_connections_per_client: Count | None = setting(
         None,
@@ -79,7 +79,7 @@ class Listen(Section):
     max_header_count: Count = setting(100, "Header lines of a request; more are refused with 431.")
     max_target_bytes: TargetSize = setting("8KiB", "Bytes of path and query; more are refused with 414.")
     trusted_proxies: tuple[AddressRange, ...] = setting(
-        (), "Proxies in front of rolegate whose `Forwarded` and `X-Forwarded-*` are believed; nobody's else."
+        (), "Proxies in front of rolegate whose `X-Forwarded-For` and `-Proto` are believed; nobody's else."
     )
     rate_limits: tuple[Name, ...] = setting(
         (),

@@ -11,6 +11,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
+from proxy.model.peer import Peer, Scheme
+
 Network = IPv4Network | IPv6Network
 
 # More hops than any deployment has; a list of trusted addresses without end is an attack.
@@ -22,7 +24,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 
 
 def client_address(
-    peer: str, unverified_forwarded_for: list[bytes], trusted: tuple[Network, ...]
+    peer: Peer, unverified_forwarded_for: list[bytes], trusted: tuple[Network, ...]
 ) -> tuple[str, tuple[str, ...]]:
     """
     Return the client's address, and the trusted hops between it and us, the peer last.
@@ -31,18 +33,54 @@ def client_address(
     X-Forwarded-For headers in order. An entry that is not an address ends the walk; the last trusted
     hop is the client then. An untrusted peer is the client itself, whatever it sends.
     """
-    nearest = _known_hop(peer)
-    if nearest is None:
-        return peer, ()
-    if not trusted or not _is_trusted(nearest.address, trusted):
-        return nearest.text, ()
-    hops = [nearest.text]
+    nearest = _known_hop(peer.address)
+    text = peer.address if nearest is None else nearest.text
+    if not peer.is_trusted and (nearest is None or not trusted or not _is_trusted(nearest.address, trusted)):
+        return text, ()
+    hops = [text]
     for hop in _from_the_right(unverified_forwarded_for):
         hops.append(hop.text)
         if not _is_trusted(hop.address, trusted):
             break
     hops.reverse()
     return hops[0], tuple(hops[1:])
+
+
+def client_scheme(
+    peer: Peer, unverified_protos: tuple[bytes, ...], chain: tuple[str, ...], trusted: tuple[Network, ...]
+) -> Scheme:
+    """
+    Return the scheme by which the client came.
+
+    `unverified_protos` are the values of all X-Forwarded-Proto headers in order; `chain` are the
+    trusted hops, as `client_address` returned them. Each hop that appends adds one value, so that
+    the one that counts stands as far from the right as there are hops; where there are fewer
+    values, the leftmost was set by the first hop. What nobody vouches for is not read.
+    """
+    if not unverified_protos or (not chain and not is_trusted(peer, trusted)):
+        return peer.scheme
+    claimed = b",".join(unverified_protos).rsplit(b",", MAX_HOPS)[-MAX_HOPS:]
+    said = claimed[-min(len(claimed), len(chain) or 1)].strip(b" \t").lower()
+    if said == b"https":
+        return "https"
+    return "http" if said == b"http" else peer.scheme
+
+
+def is_trusted(peer: Peer, trusted: tuple[Network, ...]) -> bool:
+    """Whether the peer itself is a trusted proxy."""
+    return peer.is_trusted or is_among(peer.address, trusted)
+
+
+def canonical_address(address: str) -> str:
+    """Return the one way in which an address is written; what is none stays as it is."""
+    hop = _known_hop(address)
+    return address if hop is None else hop.text
+
+
+def is_among(address: str, networks: tuple[Network, ...]) -> bool:
+    """Whether an address is in one of the networks, an IPv4-mapped one as what it maps."""
+    hop = _known_hop(address)
+    return hop is not None and _is_trusted(hop.address, networks)
 
 
 class _Hop(NamedTuple):

@@ -28,6 +28,7 @@ class Kind(IntEnum):
     FORWARDED_FOR = 8
     TRACEPARENT = 9
     TRACESTATE = 10
+    FORWARDED_PROTO = 11
 
 
 SPECIAL = {
@@ -38,6 +39,7 @@ SPECIAL = {
     b"authorization": Kind.AUTHORIZATION,
     b"expect": Kind.EXPECT,
     b"x-forwarded-for": Kind.FORWARDED_FOR,
+    b"x-forwarded-proto": Kind.FORWARDED_PROTO,
     b"traceparent": Kind.TRACEPARENT,
     b"tracestate": Kind.TRACESTATE,
 }
@@ -168,6 +170,7 @@ class SortedHeaders:
         "content_length",
         "expects",
         "forwarded_for",
+        "forwarded_protos",
         "hosts",
         "kept",
         "nominated",
@@ -185,6 +188,7 @@ class SortedHeaders:
         self.nominated: set[bytes] = set()
         self.expects: list[bytes] = []
         self.forwarded_for: list[bytes] = []
+        self.forwarded_protos: tuple[bytes, ...] = ()
         self.traceparents: list[bytes] = []
         self.tracestates: list[bytes] = []
 
@@ -228,6 +232,8 @@ def sort_headers(headers: Headers, rules: RequestHeaders) -> SortedHeaders:  # n
             found.traceparents.append(value)
         elif kind is Kind.TRACESTATE:
             found.tracestates.append(value)
+        elif kind is Kind.FORWARDED_PROTO:
+            found.forwarded_protos += (value,)
     if found.nominated:
         found.kept = without_nominated(kept, found.nominated)
     return found

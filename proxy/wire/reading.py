@@ -9,9 +9,10 @@ from ipaddress import IPv4Network, IPv6Network
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer
 from proxy.model.request import Headers, Request
 from proxy.wire.bearer import find_credential
-from proxy.wire.forwarded import client_address
+from proxy.wire.forwarded import client_address, client_scheme
 from proxy.wire.framing import Framing, request_framing
 from proxy.wire.headers import RequestHeaders, require_one_host, sort_headers
 from proxy.wire.target import parse_target
@@ -29,13 +30,15 @@ class HeaderBlock:
 
     A client that keeps its connection mostly sends the same lines again, so that one reading can
     serve many requests. `kept` and `framing_lines` are wire bytes for the upstream; `chain` the
-    trusted proxies between the client and us; `announced_bytes` the Content-Length, 0 where there is
-    none. `rules` and `trusted` are what it was read by.
+    trusted proxies between the client and us; `scheme` the one by which the client came;
+    `certificate` that of its connection; `announced_bytes` the Content-Length, 0 where there is none.
+    `rules` and `trusted` are what it was read by.
     """
 
     __slots__ = (
         "announced_bytes",
         "authorization",
+        "certificate",
         "chain",
         "claimed_host",
         "client",
@@ -45,13 +48,14 @@ class HeaderBlock:
         "framing_lines",
         "kept",
         "rules",
+        "scheme",
         "traceparents",
         "tracestates",
         "trusted",
     )
 
     def __init__(
-        self, version: str, headers: Headers, rules: RequestHeaders, peer: str, trusted: Networks
+        self, version: str, headers: Headers, rules: RequestHeaders, peer: Peer, trusted: Networks
     ) -> None:
         found = sort_headers(headers, rules)
         self.rules = rules
@@ -61,6 +65,8 @@ class HeaderBlock:
         self.credential = find_credential(found.authorizations)
         self.authorization = found.authorizations[0] if self.credential is not None else b""
         self.client, self.chain = client_address(peer, found.forwarded_for, trusted)
+        self.scheme = client_scheme(peer, found.forwarded_protos, self.chain, trusted)
+        self.certificate = peer.certificate
         self.traceparents = found.traceparents
         self.tracestates = found.tracestates
         # RFC 9110 section 10.1.1: an HTTP/1.0 client does not wait for a 100, whatever it says.
@@ -130,5 +136,6 @@ def read_head(method: str, target: bytes, block: HeaderBlock, *, trace_id: str, 
         has_encoded_slash=seen.has_encoded_slash,
         credential=block.credential,
         client=block.client,
+        certificate=block.certificate,
     )
     return Head(request, block, trace_lines)

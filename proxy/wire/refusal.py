@@ -151,7 +151,7 @@ REFUSALS: dict[Reason, Refusal] = {
     ),
     Reason.TOKEN_BOUND: _token(
         "the token is bound to a key that this request does not prove",
-        "use a token that is not sender-constrained",
+        "present the client certificate that the token names, or use a token that is not sender-constrained",
     ),
     Reason.PROFILE_REFUSED: _token(
         "the token does not fit what is known of its issuer",

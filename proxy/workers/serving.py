@@ -62,9 +62,9 @@ async def _supervise(settings: Settings, count: int, config: Path, log_style: st
 
 
 def _announce(settings: Settings, supervisor: Supervisor) -> None:
-    host, admin = settings.listen.address.host, settings.admin.address.host
+    admin = settings.admin.address.host
     log.info(
-        "listening on %s:%d with %d workers; metrics and health on %s:%d",
-        *(host, supervisor.port, supervisor.count, admin, supervisor.admin_port),
+        "listening on %s with %d workers; metrics and health on %s:%d",
+        *(", ".join(supervisor.places), supervisor.count, admin, supervisor.admin_port),
     )
     notify.ready()

@@ -7,8 +7,11 @@ with the same tokens, are the same for all. With one worker nothing is changed.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from proxy.settings.addresses import Address
+from proxy.settings.listening import ListenSocket
 from proxy.settings.schema import Settings
 from proxy.settings.syntax import MOST_WORKERS
 from proxy.settings.upstreaming import Upstream
@@ -30,15 +33,21 @@ def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     return max(1, min(cores, allowed // period, MOST_WORKERS))
 
 
-def share_of(settings: Settings, number: int, count: int, *, port: int, node: str) -> Settings:
+def share_of(settings: Settings, number: int, count: int, *, ports: Sequence[int], node: str) -> Settings:
     """
-    Return the settings of worker `number` of `count`, who share `port` on the host called `node`.
+    Return the settings of worker `number` of `count`, on the host called `node`.
+
+    They share `ports`, one for each socket in the order in which they are written.
 
     The supervisor has checked them, so they go without their places in files.
     """
-    address = settings.listen.address._replace(port=port)
     audit = {"file": numbered(settings.audit.file, number), "node": f"{node}/{number}"}
-    listen = {"address": address, "max_connections": part(settings.listen.max_connections, count)}
+    listen: dict[str, object] = {"max_connections": part(settings.listen.max_connections, count)}
+    if settings.listen.sockets:
+        pairs = zip(settings.listen.sockets, ports, strict=True)
+        listen["sockets"] = tuple(_with_port(one, port) for one, port in pairs)
+    else:
+        listen["address"] = _with_port(settings.listen, ports[0]).address
     upstreams = {name: _upstream(upstream, count) for name, upstream in settings.upstreams.items()}
     return settings.without_places().model_copy(
         update={
@@ -57,6 +66,11 @@ def numbered(path: Path | None, number: int) -> Path | None:
 def part(whole: int, count: int) -> int:
     """Return one worker's part of a limit, never nothing."""
     return -(-whole // count)
+
+
+def _with_port(one: ListenSocket, port: int) -> ListenSocket:
+    assert isinstance(one.address, Address), "several workers share TCP ports only, which loading has checked"
+    return one.model_copy(update={"address": one.address._replace(port=port)})
 
 
 def _upstream(upstream: Upstream, count: int) -> Upstream:

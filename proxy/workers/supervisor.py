@@ -20,6 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from proxy.control.admin import Admin
 from proxy.errors import ConfigurationError
 from proxy.record.policy_metrics import ReloadCounts
+from proxy.settings.addresses import Address
 from proxy.settings.schema import Settings
 from proxy.tasks import TaskOwner
 from proxy.workers.backoff import Backoff
@@ -67,14 +68,15 @@ class Supervisor:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._gathering)
         self._admin = Admin(registry, self.missing, self._gathering.look)
-        self._reserved = Reserved(0, ())
+        self._reserved: list[Reserved] = []
         self._folder = tempfile.TemporaryDirectory(prefix="rolegate-", ignore_cleanup_errors=True)
 
     async def start(self) -> None:
         """Open the admin port and start every worker; raise ConfigurationError if one cannot serve."""
         try:
-            self._reserved = reserve(*self.settings.listen.address)
-            self.port = self._reserved.port
+            for address in self._addresses:
+                self._reserved.append(reserve(*address))
+            self.port = self._reserved[0].port
             self.admin_port = await self._admin.start(*self.settings.admin.address)
             await self._start_all()
         except OSError as error:
@@ -83,6 +85,20 @@ class Supervisor:
         except ConfigurationError:
             await self.stop()
             raise
+
+    @property
+    def places(self) -> list[str]:
+        """Where the workers listen, as people write it."""
+        return [
+            f"[{host}]:{held.port}" if ":" in host else f"{host}:{held.port}"
+            for (host, _), held in zip(self._addresses, self._reserved, strict=True)
+        ]
+
+    @property
+    def _addresses(self) -> list[Address]:
+        # Loading has refused other sockets for several workers.
+        addresses = (one.address for one in self.settings.listen.every_socket)
+        return [address for address in addresses if isinstance(address, Address)]
 
     async def stop(self) -> None:
         """End all workers in order, then the rest; kill what is left at the end of its time."""
@@ -99,7 +115,8 @@ class Supervisor:
             await worker.ended()
         await self._admin.stop()
         await self._tasks.close()
-        self._reserved.release()
+        for reserved in self._reserved:
+            reserved.release()
         self._folder.cleanup()
 
     async def apply(self, settings: Settings) -> None:
@@ -214,7 +231,8 @@ class Supervisor:
 
     def _order(self, order: Order, settings: Settings, number: int, loaded_at: float) -> Message:
         node = settings.audit.node or platform.node()
-        share = share_of(settings, number, self.count, port=self.port, node=node)
+        ports = [reserved.port for reserved in self._reserved]
+        share = share_of(settings, number, self.count, ports=ports, node=node)
         return Message(order=order, settings=share, loaded_at=loaded_at)
 
     def _own_registry(self) -> CollectorRegistry:

@@ -3,10 +3,13 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from proxy.accept.doors import Door
 from proxy.accept.interfaces import Connection, Exchange
 from proxy.accept.limits import Limits
 from proxy.accept.listener import Listener
+from proxy.accept.sockets import TcpPlace
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from proxy.wire.reading import HeaderBlock
 from tests.kit.clock import Clock
@@ -79,14 +82,18 @@ class Exchanges:
         self.block: HeaderBlock | None = None
         self.refuses_bodies = False
         self.all: list[Told] = []
+        self.peers: list[Peer] = []
 
-    def open(self, client: Connection, peer: str) -> Exchange:
+    def open(self, client: Connection, peer: Peer) -> Exchange:
         self.all.append(Told(client, self))
+        self.peers.append(peer)
         return self.all[-1]
 
 
 @asynccontextmanager
-async def listening(max_connections: int = 10) -> AsyncGenerator[tuple[Listener, Exchanges, int, Clock]]:
+async def listening(
+    max_connections: int = 10, door: Door | None = None
+) -> AsyncGenerator[tuple[Listener, Exchanges, int, Clock]]:
     """Run a listener whose clock the test moves; yield it with its exchanges and its port."""
     exchanges, clock = Exchanges(), Clock()
     limits = Limits(
@@ -100,12 +107,12 @@ async def listening(max_connections: int = 10) -> AsyncGenerator[tuple[Listener,
         write_idle_timeout_s=4,
     )
     listener = Listener(exchanges, limits, clock)
-    port = await listener.start(LOOPBACK, 0)
+    port = await listener.start([door or Door(place=TcpPlace(LOOPBACK, 0))])
     try:
         yield listener, exchanges, port, clock
     finally:
         # The test's clock stands still, and so would a wait for what is left.
-        for connection in list(listener._connections):
+        for connection in listener._held():
             connection.abort()
         await until(lambda: listener.connection_count == 0, what="the end of every connection")
         await listener.stop(0)

@@ -1,11 +1,12 @@
 """A reset is told from an end by whoever reads."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
 
-from proxy.accept.closing import reset
+from proxy.accept.closing import close_in_one, end_sending, reset, reset_on_close
 from tests.kit.ports import LOOPBACK
 
 
@@ -28,3 +29,23 @@ async def test_a_local_socket_is_closed_at_once(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(path)
         assert await reader.read(1) == b""
         writer.close()
+
+
+def test_what_is_closed_or_local_is_left_as_it_is() -> None:
+    one, other = socket.socketpair()
+    reset_on_close(one)
+    assert one.send(b"a") == 1
+    one.close()
+    reset_on_close(one)
+    other.close()
+
+
+async def test_one_direction_is_closed_where_that_can_be_done() -> None:
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, LOOPBACK, 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    assert not close_in_one(None)
+    assert not close_in_one(writer.transport)
+    assert end_sending(writer.transport)
+    assert not writer.transport.is_closing()
+    writer.transport.abort()
+    server.close()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.accept.familiar import Familiar, familiar
+from proxy.model.peer import Peer
 from proxy.wire.headers import RequestHeaders
 from proxy.wire.reading import HeaderBlock
 from tests.accept.exchanges import OK, listening
@@ -24,7 +25,7 @@ def known() -> Familiar:
 
 
 def block() -> HeaderBlock:
-    return HeaderBlock("1.1", HEADERS, RequestHeaders(), "127.0.0.1", ())
+    return HeaderBlock("1.1", HEADERS, RequestHeaders(), Peer(address="127.0.0.1"), ())
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])

@@ -16,6 +16,6 @@ def test_file_loads_without_problems_and_listens_on_loopback(tmp_path: Path) -> 
     )
     settings = load(path)
     assert problems(settings) == []
-    assert (settings.listen.address.host, settings.listen.address.port) == ("127.0.0.1", 1)
+    assert str(settings.listen.address) == "127.0.0.1:1"
     assert (settings.admin.address.host, settings.admin.address.port) == ("127.0.0.1", 2)
     assert settings.audit.file == tmp_path / "audit.jsonl"

@@ -8,6 +8,7 @@ import h11
 from proxy.accept.limits import Limits
 from proxy.accept.reading import Problem, RequestReader
 from proxy.errors import RequestError
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from proxy.wire.headers import RequestHeaders
 from proxy.wire.reading import Head, HeaderBlock, read_head
@@ -25,7 +26,7 @@ LIMITS = Limits(
 )
 SMALL_LIMITS = replace(LIMITS, max_header_bytes=256, max_header_count=8, max_target_bytes=64)
 RULES = RequestHeaders((b"X-Rolegate-Subject",))
-PEER = "192.0.2.7"
+PEER = Peer(address="192.0.2.7")
 TRUSTED = (ip_network("10.0.0.0/8"),)
 
 

@@ -11,6 +11,7 @@ from proxy.accept.interfaces import Connection, Exchange
 from proxy.accept.listener import Listener
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from proxy.wire.reading import HeaderBlock
 from tests.accept.exchanges import Exchanges, Told
@@ -29,7 +30,7 @@ def told(*pieces: bytes) -> tuple[list[list[object]], bytes, bool]:
 
 def _told(exchanges: Exchanges, pieces: Iterable[bytes]) -> tuple[list[list[object]], bytes, bool]:
     wire = Wire()
-    connection = ClientConnection(Listener(exchanges, LIMITS, Clock()))
+    connection = ClientConnection(Listener(exchanges, LIMITS, Clock()), lambda transport: PEER)
     connection.connection_made(wire)
     wire.feed(connection, pieces)
     events = [_joined(one.events) for one in exchanges.all]
@@ -87,7 +88,7 @@ class RememberingExchanges(Exchanges):
         super().__init__()
         self.remembers = remembers
 
-    def open(self, client: Connection, peer: str) -> Exchange:
+    def open(self, client: Connection, peer: Peer) -> Exchange:
         self.all.append((Remembering if self.remembers else Forgetting)(client, self))
         return self.all[-1]
 

@@ -98,7 +98,7 @@ class LocalProxy:
         (self.folder / "jwks.json").write_text(json.dumps({"keys": [public_jwk()]}))
         target = {"url": upstream_url, **(upstream or {})}
         self.configuration: dict[str, object] = {
-            "listen": {"address": f"{LOOPBACK}:0", **(listen or {})},
+            "listen": _with_address(listen or {}),
             "admin": {"address": f"{LOOPBACK}:0"},
             "audit": {"file": str(self.audit_path)},
             "issuers": {"idp": {"url": ISSUER, "audiences": [AUDIENCE], "jwks_file": "jwks.json"}},
@@ -165,6 +165,10 @@ class LocalProxy:
     ) -> None:
         await self.stop()
         self._folder.cleanup()
+
+
+def _with_address(listen: Mapping[str, object]) -> Mapping[str, object]:
+    return listen if "sockets" in listen else {"address": f"{LOOPBACK}:0", **listen}
 
 
 async def until(condition: Callable[[], bool], *, what: str, timeout_s: float = 10.0) -> None:

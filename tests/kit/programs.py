@@ -13,7 +13,10 @@ OIDC = Path(__file__).parent / "oidc"
 # nginx and haproxy lie where a plain user's path does not lead.
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/sbin"])
 
-PROGRAMS = ("curl", "haproxy", "nginx", "node", "prometheus", "promtool", "wrk")
+PROGRAMS = (
+    *("curl", "haproxy", "nginx", "node", "openssl", "prometheus", "promtool", "systemd-socket-activate"),
+    "wrk",
+)
 OIDC_PROVIDER = "oidc-provider"
 COMPONENTS = frozenset({*PROGRAMS, OIDC_PROVIDER})
 

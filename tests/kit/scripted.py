@@ -5,6 +5,7 @@ It normalises nothing: a test that wants to send what no library would send has 
 """
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -37,11 +38,26 @@ class Response:
 
 
 class ScriptedClient:
-    """One raw connection to a loopback port; every wait is bounded."""
+    """
+    One raw connection to a loopback port, or to the UNIX socket at `path`; every wait is bounded.
 
-    def __init__(self, port: int, *, timeout_s: float = TIMEOUT_S) -> None:
+    With `tls` what is scripted goes through a handshake that asks for `server_name`.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "api.example.com",
+        path: str | None = None,
+    ) -> None:
         self.port = port
         self.timeout_s = timeout_s
+        self.tls = tls
+        self.server_name = server_name
+        self.path = path
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     @property
@@ -57,7 +73,13 @@ class ScriptedClient:
     async def connect(self) -> Self:
         """Open the connection."""
         async with asyncio.timeout(self.timeout_s):
-            self._streams = await asyncio.open_connection(LOOPBACK, self.port, limit=2**20)
+            if self.path is not None:
+                self._streams = await asyncio.open_unix_connection(self.path, limit=2**20)
+            else:
+                name = None if self.tls is None else self.server_name
+                self._streams = await asyncio.open_connection(
+                    LOOPBACK, self.port, limit=2**20, ssl=self.tls, server_hostname=name
+                )
         return self
 
     async def send(self, data: bytes, *, split_at: int | None = None, pause_s: float = 0.02) -> None:

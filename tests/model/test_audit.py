@@ -55,6 +55,13 @@ def test_a_request_is_recorded_by_what_was_decided_on() -> None:
     }
 
 
+def test_a_client_certificate_is_recorded_with_and_without_a_request() -> None:
+    for made in (flow(request()), flow()):
+        before = read(request_members(made))
+        made.certificate = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
+        assert read(request_members(made)) == {**before, "client_certificate": made.certificate}
+
+
 def test_a_request_that_could_not_be_read_is_recorded_as_it_came() -> None:
     unread = flow()
     unread.claimed_method, unread.claimed_host = 'GE"T\n', 'a"\\\x00\xff'

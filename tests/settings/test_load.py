@@ -22,6 +22,11 @@ FULL = r"""
         "rate_limits": ["c"], "min_rates": {"request_body": 100, "response": "1KiB", "window": "5s"},
         "max_header_bytes": "64KiB", "max_header_count": 50,
         "max_target_bytes": 4096, "trusted_proxies": ["10.0.0.0\/8", "::1"],
+        "tls": {
+            "certificates": [{"certificate_file": "a.crt", "key_file": "a.key"}], "min_version": "1.3",
+            "client_certificates": {"ca_file": "ca.pem", "required": false}
+        },
+        "proxy_protocol": {"peers": ["10.1.0.0/16"]}, "handshake_timeout": "3s", "trust_peers": false,
         "timeouts": {
             "headers": "5s", "body_idle": "1m", "keep_alive": "2m", "write_idle": "500ms", "shutdown": "1h"
         }
@@ -116,8 +121,8 @@ def test_full_configuration_names_every_key_of_the_schema(tmp_path: Path) -> Non
     settings = load(write(tmp_path, FULL, "rolegate.json"), environ={})
 
     absent = missing(written, settings, "")
-    alternatives = {".audit.stdout", ".issuers.idp.jwks_url", ".upstreams.u.urls"}
-    alternatives.add(".routes.rewrite.strip_prefix")
+    alternatives = {".audit.stdout", ".issuers.idp.jwks_url", ".listen.mode", ".listen.sockets"}
+    alternatives |= {".routes.rewrite.strip_prefix", ".upstreams.u.urls"}
     deny = {f".routes.deny.{name}" for name in ("roles", "issuers", "methods", "claims")}
     assert set(absent) == alternatives | deny | {".rate_limits.c.roles"}
 

@@ -1,18 +1,32 @@
+"""What holds for every section."""
+
+import pytest
+from pydantic import ValidationError
+
+from proxy.settings.quantities import Duration
 from proxy.settings.section import Section, section, setting
 
 
 class Inner(Section):
-    """Keys below others."""
+    """A section with a default that is written as in a file."""
 
-    size: int = setting(7, "A number.")
+    wait: Duration = setting("2s", "How long.")
 
 
 class Outer(Section):
-    """Keys above others."""
+    """A section with a section."""
 
-    inner: Inner = section(Inner, "More keys.")
+    inner: Inner = section(Inner, "What is inside.")
 
 
-def test_what_is_left_out_has_its_default_and_nothing_prints() -> None:
-    assert Outer().inner.size == 7
-    assert repr(Outer(inner=Inner(size=12345))) == str(Outer()) == "<Outer>"
+def test_defaults_are_read_like_what_is_written() -> None:
+    assert Outer().inner.wait == 2.0
+    assert Outer.model_fields["inner"].description == "What is inside."
+
+
+def test_a_section_is_frozen_silent_and_takes_no_other_keys() -> None:
+    assert repr(Outer()) == str(Outer()) == "<Outer>"
+    with pytest.raises(ValidationError):
+        Outer.model_validate({"secret": "hunter2"})
+    with pytest.raises(ValidationError):
+        setattr(Outer(), "inner", Inner())  # noqa: B010 - mypy knows that it cannot be assigned

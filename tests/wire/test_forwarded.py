@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.wire.forwarded import MAX_HOPS, Network, client_address, forwarding_lines
+from proxy.model.peer import Peer
+from proxy.wire.forwarded import MAX_HOPS, Network, client_address, client_scheme, forwarding_lines
 
 TRUSTED: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -14,11 +15,11 @@ TRUSTED: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8")
 def test_a_stranger_is_the_client_whatever_it_sends(
     claimed: list[bytes], trusted: tuple[Network, ...]
 ) -> None:
-    assert client_address("203.0.113.9", claimed, trusted) == ("203.0.113.9", ())
+    assert client_address(Peer(address="203.0.113.9"), claimed, trusted) == ("203.0.113.9", ())
 
 
 def test_nobody_is_trusted_by_default() -> None:
-    assert client_address("127.0.0.1", [b"1.2.3.4"], ()) == ("127.0.0.1", ())
+    assert client_address(Peer(address="127.0.0.1"), [b"1.2.3.4"], ()) == ("127.0.0.1", ())
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_nobody_is_trusted_by_default() -> None:
 def test_the_walk_ends_at_the_first_untrusted_address(
     claimed: list[bytes], client: str, chain: tuple[str, ...]
 ) -> None:
-    assert client_address("10.0.0.1", claimed, TRUSTED) == (client, chain)
+    assert client_address(Peer(address="10.0.0.1"), claimed, TRUSTED) == (client, chain)
 
 
 @pytest.mark.parametrize(
@@ -54,21 +55,64 @@ def test_the_walk_ends_at_the_first_untrusted_address(
 )  # fmt: skip
 def test_a_malformed_entry_ends_the_walk_at_the_last_trusted_hop(entry: bytes) -> None:
     claimed = [b"1.1.1.1, " + entry + b", 10.0.0.2"]
-    assert client_address("10.0.0.1", claimed, TRUSTED) == ("10.0.0.2", ("10.0.0.1",))
+    assert client_address(Peer(address="10.0.0.1"), claimed, TRUSTED) == ("10.0.0.2", ("10.0.0.1",))
 
 
 def test_an_ipv4_peer_of_a_dual_stack_socket_is_an_ipv4_peer() -> None:
-    assert client_address("::ffff:10.0.0.1", [b"203.0.113.9"], TRUSTED) == ("203.0.113.9", ("10.0.0.1",))
-    assert client_address("::ffff:203.0.113.9", [], ()) == ("203.0.113.9", ())
-    assert client_address("fe80::1%eth0", [], ()) == ("fe80::1", ())
+    assert client_address(Peer(address="::ffff:10.0.0.1"), [b"203.0.113.9"], TRUSTED) == (
+        "203.0.113.9",
+        ("10.0.0.1",),
+    )
+    assert client_address(Peer(address="::ffff:203.0.113.9"), [], ()) == ("203.0.113.9", ())
+    assert client_address(Peer(address="fe80::1%eth0"), [], ()) == ("fe80::1", ())
+
+
+@pytest.mark.parametrize(
+    ("claimed", "chain", "scheme"),
+    [
+        ([b"https"], ("10.0.0.1",), "https"),
+        ([b" HTTPS "], ("10.0.0.1",), "https"),
+        ([b"http"], ("10.0.0.1",), "http"),
+        ([b"https, http"], ("10.0.0.1",), "http"),
+        ([b"https", b"http"], ("10.0.0.1",), "http"),
+        ([b"https, http"], ("10.0.0.2", "10.0.0.1"), "https"),
+        ([b"http, https, http"], ("10.0.0.2", "10.0.0.1"), "https"),
+        ([b"https"], ("10.0.0.2", "10.0.0.1"), "https"),
+        ([b"https"], (), "https"),
+        ([b"ftp"], ("10.0.0.1",), "http"),
+        ([b""], ("10.0.0.1",), "http"),
+        ([b"https\r\nX: y"], ("10.0.0.1",), "http"),
+        ([b"https" + b",http" * 3000], ("10.0.0.1",), "http"),
+        ([b",".join([b"https"] * 40)], ("10.0.0.1",) * 35, "https"),
+    ],
+)
+def test_the_scheme_is_the_one_that_the_first_trusted_hop_saw(
+    claimed: list[bytes], chain: tuple[str, ...], scheme: str
+) -> None:
+    peer = Peer(address="10.0.0.1")
+    assert client_scheme(peer, tuple(claimed), chain, TRUSTED) == scheme
+    # Without a trusted hop nobody vouches for it, and where it is none the connection speaks for itself.
+    assert client_scheme(Peer(address="203.0.113.1"), tuple(claimed), (), TRUSTED) == "http"
+    assert client_scheme(Peer(address="203.0.113.1", scheme="https"), (b"http",), (), TRUSTED) == "https"
+    assert client_scheme(Peer(address="10.0.0.1", scheme="https"), (b"ftp",), chain, TRUSTED) == "https"
+
+
+def test_a_trusted_peer_without_an_address_vouches_like_one_with() -> None:
+    peer = Peer(address="unix", is_trusted=True)
+    assert client_address(peer, [b"1.2.3.4, 10.0.0.2"], TRUSTED) == ("1.2.3.4", ("10.0.0.2", "unix"))
+    assert client_address(peer, [], TRUSTED) == ("unix", ())
+    assert client_scheme(peer, (b"https",), (), ()) == "https"
+    assert b"X-Forwarded-For: 1.2.3.4, 10.0.0.2, unknown\r\n" in forwarding_lines(
+        "1.2.3.4", b"a", "http", ("10.0.0.2", "unix")
+    )
 
 
 def test_a_peer_without_an_address_is_never_trusted() -> None:
-    assert client_address("unix", [b"1.2.3.4"], TRUSTED) == ("unix", ())
+    assert client_address(Peer(address="unix"), [b"1.2.3.4"], TRUSTED) == ("unix", ())
 
 
 def test_a_list_without_end_is_not_walked_to_its_end() -> None:
-    client, chain = client_address("10.0.0.1", [b"203.0.113.9" + b",10.0.0.2" * 3000], TRUSTED)
+    client, chain = client_address(Peer(address="10.0.0.1"), [b"203.0.113.9" + b",10.0.0.2" * 3000], TRUSTED)
     assert client == "10.0.0.2"
     assert len(chain) == MAX_HOPS
 
@@ -109,5 +153,5 @@ def test_a_client_without_an_address_is_unknown() -> None:
 
 @given(st.lists(st.binary(max_size=40), max_size=4))
 def test_no_inbound_value_can_add_a_line(claimed: list[bytes]) -> None:
-    client, chain = client_address("10.0.0.1", claimed, TRUSTED)
+    client, chain = client_address(Peer(address="10.0.0.1"), claimed, TRUSTED)
     assert forwarding_lines(client, b"api.example.com", "http", chain).count(b"\r\n") == 4

@@ -4,6 +4,7 @@ import pytest
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
+from proxy.model.peer import Peer
 from proxy.wire.framing import Framing
 from proxy.wire.headers import RequestHeaders
 from proxy.wire.reading import Head, HeaderBlock, read_head
@@ -24,7 +25,7 @@ def read(
     peer: str = "192.0.2.7",
 ) -> Head:
     rules = RequestHeaders((b"X-Rolegate-Subject",))
-    block = HeaderBlock(version, list(lines), rules, peer, (ip_network("10.0.0.0/8"),))
+    block = HeaderBlock(version, list(lines), rules, Peer(address=peer), (ip_network("10.0.0.0/8"),))
     return read_head(method, target, block, trace_id=TRACE, span_id=SPAN)
 
 

@@ -35,8 +35,8 @@ def test_limits_of_connections_hold_for_all_together(tmp_path: Path) -> None:
     upstreams = {"api": {"url": "http://127.0.0.1:9", "max_connections": 10, "max_waiting": 7}}
     listen = {"address": "127.0.0.1:0", "max_connections": 500, "max_header_count": 9}
     settings = settings_of(tmp_path, listen=listen, upstreams=upstreams, token_cache={"max_entries": 50})
-    share = share_of(settings, 1, 4, port=4711, node="web")
-    assert (share.listen.address.host, share.listen.address.port) == ("127.0.0.1", 4711)
+    share = share_of(settings, 1, 4, ports=[4711], node="web")
+    assert share.listen.address == ("127.0.0.1", 4711)
     assert (share.listen.max_connections, share.listen.max_header_count) == (125, 9)
     assert (share.upstreams["api"].max_connections, share.upstreams["api"].max_waiting) == (3, 2)
     assert share.token_cache.max_entries == 50

@@ -35,7 +35,7 @@ async def started(folder: Path, **descriptors: int) -> AsyncIterator[Worker]:
 
 def serve(folder: Path, upstream_url: str, port: int) -> Message:
     upstreams = {"api": {"url": upstream_url}}
-    share = share_of(settings_of(folder, upstreams=upstreams), 3, 4, port=port, node="web")
+    share = share_of(settings_of(folder, upstreams=upstreams), 3, 4, ports=[port], node="web")
     return Message(order=Order.SERVE, settings=share, loaded_at=1.5)
 
 

@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address, ip_network
 
+from proxy.model.peer import Peer
 from proxy.wire.forwarded import MAX_HOPS, client_address, forwarding_lines
 from proxy.wire.traceparent import continue_trace
 
@@ -11,7 +12,7 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 def check(data: bytes) -> None:
     """Read the lines of `data`: the first as a traceparent, the others as X-Forwarded-For."""
     trace, *lines = data.split(b"\n")
-    client, chain = client_address("10.0.0.1", lines, TRUSTED)
+    client, chain = client_address(Peer(address="10.0.0.1"), lines, TRUSTED)
     assert len(chain) <= MAX_HOPS
     for hop in (client, *chain):
         ip_address(hop)
