@@ -21,7 +21,7 @@ from proxy.control.admin import Admin
 from proxy.environment import Environment
 from proxy.errors import ConfigurationError
 from proxy.forward.pool import Pool
-from proxy.gauges import sources
+from proxy.gauges import open_streams, sources
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
 from proxy.identify.fetch import HttpFetch
@@ -159,6 +159,7 @@ class Proxy:
         registry.register(
             StateMetrics(sources(self.recorder, self.keys, self.cache, self.pools, self.listener))
         )
+        registry.register(StateMetrics([open_streams(self.environment.streams)]))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -169,6 +170,7 @@ class Proxy:
             await asyncio.sleep(SWEEP_S)
             now = time.monotonic()
             self.listener.sweep(now)
+            self.environment.streams.sweep(now)
             for pool in self.pools.values():
                 pool.sweep(now)
 

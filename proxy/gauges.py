@@ -9,6 +9,7 @@ from proxy.identify.cache import TokenCache
 from proxy.identify.keyring import KeyRing
 from proxy.record.recorder import Recorder
 from proxy.record.state_metrics import Rows, Source
+from proxy.streams import Streams
 
 
 def sources(
@@ -26,6 +27,16 @@ def sources(
     yield from _of_the_token_cache(cache)
     yield from _of_upstreams(pools)
     yield from _of_the_audit_trail(recorder)
+
+
+def open_streams(streams: Streams) -> Source:
+    """Return the source that counts upgraded connections."""
+    return Source(
+        name="rolegate_open_streams",
+        text="Upgraded connections, such as WebSockets, open now.",
+        labels=("route",),
+        rows=streams.by_route,
+    )
 
 
 def _of_the_listener(listener: Listener) -> Iterator[Source]:

@@ -9,15 +9,14 @@ upstream, which the sweeps enforce; a client that does not take its response can
 
 import asyncio
 import logging
-import socket
-import struct
 from typing import TYPE_CHECKING, Any
 
-from proxy.accept.interfaces import Exchange
+from proxy.accept.interfaces import Exchange, Taker
 from proxy.accept.pipelining import Event, HeldEvents
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
+from proxy.resetting import reset
 
 if TYPE_CHECKING:
     from proxy.accept.listener import Listener
@@ -32,8 +31,6 @@ MAX_PIPELINED = 64
 # After a refusal the client may still be sending; so much, and so long, is thrown away before the reset.
 LINGER_S = 2.0
 MAX_LINGER_BYTES = 1024 * 1024
-
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 CLOSING: Problem = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
 
@@ -156,6 +153,15 @@ class ClientConnection(asyncio.Protocol):
                 self.deadline = self._listener.now + self._listener.limits.body_idle_timeout_s
             self._current.body(data)
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        """Hand on a field that came behind the body."""
+        if self._is_broken:
+            raise RequestRefused(*CLOSING)
+        if self._held:
+            self._hold(Event.TRAILER, name, value)
+        elif self._current is not None:
+            self._current.trailer(name, value)
+
     def end(self) -> None:
         """Note the end of the request."""
         if self._is_broken:
@@ -193,18 +199,27 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._close()
 
+    @property
+    def asks_to_switch(self) -> bool:
+        """Whether the last request asks for another protocol; nothing behind it is read as HTTP."""
+        return self._reader.ahead is not None
+
+    def hand_over(self, taker: Taker) -> None:
+        """Give up the connection to `taker`; only its end is still ours to know."""
+        transport, ahead = self.transport, self._reader.ahead
+        assert transport is not None
+        assert ahead is not None
+        self._reader.ahead = bytearray()
+        self._current = None
+        self.deadline = NEVER
+        transport.pause_reading()
+        taker.take(transport, bytes(ahead), is_blocked=self.is_blocked, on_lost=self.connection_lost)
+
     def abort(self) -> None:
         """Reset the connection, so that a client can tell a break from an end."""
         self._is_broken = True
-        if self.transport is None:
-            return
-        sock = self.transport.get_extra_info("socket")
-        try:
-            if sock is not None and sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        except OSError:
-            pass  # it is closed on the other side, which is as good
-        self.transport.abort()
+        if self.transport is not None:
+            reset(self.transport)
 
     # Called by the listener.
 
@@ -212,7 +227,7 @@ class ClientConnection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Whether no request and no response is under way."""
         return self._current is None and not (
-            self._held or self._reader.in_head or self._is_lingering or self.is_blocked
+            self._held or self._reader.in_head or self._is_lingering or self.is_blocked or self.asks_to_switch
         )
 
     def drain(self) -> None:
@@ -291,6 +306,8 @@ class ClientConnection(asyncio.Protocol):
             self._end()
         elif self._current is not None and event is Event.BODY:
             self._current.body(*arguments)
+        elif self._current is not None and event is Event.TRAILER:
+            self._current.trailer(*arguments)
         elif self._current is not None:
             self._current.request_failed(*arguments)
 
@@ -337,6 +354,11 @@ class ClientConnection(asyncio.Protocol):
         current.refuse(reason, detail, target)
 
     def _discard(self, data: bytes) -> None:
+        if self._reader.ahead is not None:
+            if self._reader.keep_ahead(data) and self.transport is not None:
+                self._is_paused = True
+                self.transport.pause_reading()
+            return
         self._discarded_bytes += len(data)
         if self._discarded_bytes <= MAX_LINGER_BYTES or self.transport is None:
             return
@@ -351,6 +373,7 @@ class ClientConnection(asyncio.Protocol):
         was_cut_short = reader.in_body or reader.in_head or self._is_broken or bool(self._held)
         self._is_broken = True
         self._held.clear()
+        reader.ahead = None
         transport, limits = self.transport, self._listener.limits
         if transport is None or transport.is_closing():
             return

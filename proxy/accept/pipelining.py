@@ -14,6 +14,7 @@ class Event(Enum):
 
     BEGIN = auto()
     BODY = auto()
+    TRAILER = auto()
     END = auto()
     FAIL = auto()
     REFUSE = auto()

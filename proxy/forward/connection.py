@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from proxy.forward.interfaces import Receiver
+from proxy.forward.interfaces import Receiver, Taker
 from proxy.model.decision import Reason
 from proxy.wire.framing import Framing, response_framing
 from proxy.wire.headers import EVERYDAY_CONNECTION, keep_in_response, normal_name, without_nominated
+from proxy.wire.trailers import passes_down
 
 if TYPE_CHECKING:
     from proxy.forward.pool import Pool
@@ -25,6 +26,9 @@ log = logging.getLogger("rolegate.forward")
 # An upstream that sends more header lines or bytes than this is broken or hostile.
 MAX_HEADER_COUNT = 256
 MAX_HEAD_BYTES = 128 * 1024
+
+# Each trailer counts for so many bytes of a head more than it has, which bounds how many there are.
+TRAILER_COST = 1024
 
 NEVER = float("inf")
 
@@ -37,6 +41,7 @@ class UpstreamConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_ahead",
         "_can_reuse",
         "_content_length",
         "_framing",
@@ -45,6 +50,8 @@ class UpstreamConnection(asyncio.Protocol):
         "_is_complete",
         "_is_paused",
         "_lines",
+        "_may_switch",
+        "_named",
         "_nominated",
         "_parser",
         "_phrase",
@@ -64,6 +71,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._request_ended = True
+        self._ahead = b""
         self.deadline = NEVER
         self._phrase = b""
         self._lines: list[bytes] = []
@@ -75,6 +83,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_blocked = False
         self._is_complete = False
         self._is_paused = False
+        self._may_switch = False
+        self._named: list[bytes] = []
         self._can_reuse = False
         self._silent_bytes = 0
         self._status = 0
@@ -121,6 +131,20 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.resume_reading()
 
+    def expect_switch(self) -> None:
+        """Take a 101 for an answer; whatever comes, this was the last request on this connection."""
+        self._may_switch = True
+
+    def hand_over(self, taker: Taker) -> None:
+        """Give up the connection to `taker`; only its end is still ours to know."""
+        transport, ahead = self.transport, self._ahead
+        assert transport is not None
+        self._receiver = None
+        self._ahead = b""
+        self.deadline = NEVER
+        transport.pause_reading()
+        taker.take(transport, ahead, is_blocked=self._is_blocked, on_lost=self.connection_lost)
+
     def abort(self) -> None:
         """Drop the connection at once; nothing more reaches the receiver."""
         self._receiver = None
@@ -154,6 +178,10 @@ class UpstreamConnection(asyncio.Protocol):
     def _feed(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as switch:
+            self._ahead = data[switch.args[0] :]
+            self._switch()
+            return
         except httptools.HttpParserError as error:
             if error.__context__ is not None and not isinstance(error.__context__, ResponseRefused):
                 raise
@@ -229,8 +257,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._phrase += phrase
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header line, or one trailer, which is dropped."""
+        """Take one header line, or one trailer."""
         if self._framing is not None:
+            self._take_trailer(name, value)
             return
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > MAX_HEAD_BYTES or len(self._lines) > 4 * MAX_HEADER_COUNT:
@@ -243,8 +272,17 @@ class UpstreamConnection(asyncio.Protocol):
             self._content_length = int(value)
         elif lowered == b"transfer-encoding":
             self._transfer_encodings.append(value.strip(b" \t").lower())
+        elif lowered == b"upgrade":
+            self._named.append(value)
         elif lowered == b"connection" and value not in EVERYDAY_CONNECTION:
             self._nominated.update(normal_name(token.strip(b" \t")) for token in value.split(b","))
+
+    def _take_trailer(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value) + TRAILER_COST
+        if self._is_complete or self._receiver is None or self._head_bytes > MAX_HEAD_BYTES + TRAILER_COST:
+            raise ResponseRefused
+        if passes_down(name, self._nominated):
+            self._receiver.response_trailer(name, value)
 
     def on_headers_complete(self) -> None:
         """Hand on the head, an interim one or the final one."""
@@ -254,8 +292,10 @@ class UpstreamConnection(asyncio.Protocol):
         status = self._status = self._parser.get_status_code()
         lines = without_nominated(self._lines, self._nominated) if self._nominated else self._lines
         if status < 200:
-            if status == 101 or status < 100:
-                raise ResponseRefused  # nobody asked to switch
+            if status < 100 or (status == 101 and not self._can_switch):
+                raise ResponseRefused
+            if status == 101:
+                return  # the parser stops behind it
             receiver.interim_response(status, self._phrase, lines)
             return
         encodings = self._transfer_encodings
@@ -284,10 +324,25 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Ends.
 
+    @property
+    def _can_switch(self) -> bool:
+        """Whether a 101 is one as far as HTTP goes: asked for, with the right Connection, without a body."""
+        has_body = bool(self._content_length or self._transfer_encodings)
+        return self._may_switch and self._request_ended and self._parser.should_upgrade() and not has_body
+
+    def _switch(self) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            return
+        lines = without_nominated(self._lines, self._nominated)
+        if not receiver.response_switch(self._phrase, lines, self._named, self):
+            self._fail(Reason.UPSTREAM_MALFORMED)
+
     def _begin_head(self) -> None:
         self._phrase = b""
         self._lines = []
         self._nominated = set()
+        self._named = []
         self._content_length = None
         self._transfer_encodings = []
         self._head_bytes = 0
@@ -303,7 +358,7 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver.method == "HEAD":
             self._parser = httptools.HttpResponseParser(self)
         is_told = _tell_end(receiver)
-        is_free = self._request_ended and not self._is_paused and not self._is_blocked
+        is_free = self._request_ended and not (self._is_paused or self._is_blocked or self._may_switch)
         # Only now: it may be lent to the next request at once.
         if is_told and is_free and self._can_reuse:
             self._pool.release(self)

@@ -12,7 +12,8 @@ class Route:
 
     `hosts`: exact names or one leading `*.` (one label); empty means any host. `paths`: exact,
     `*` for one segment, `**` for the rest. `methods`: empty means any. `audiences`: empty means
-    those of the issuer. `max_body_bytes`: None means no limit.
+    those of the issuer. `max_body_bytes`: None means no limit. `upgrade`: protocols in lower case that a
+    request may change to; it is then a stream.
     """
 
     name: str
@@ -25,3 +26,6 @@ class Route:
     encoded_slashes: bool = False
     forward_credential: bool = False
     max_body_bytes: int | None = None
+    upgrade: frozenset[str] = frozenset()
+    stream_idle_timeout_s: float = 300.0
+    streams_outlive_token: bool = False

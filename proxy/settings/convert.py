@@ -45,6 +45,9 @@ def _route(route: schema.Route) -> Route:
         encoded_slashes=route.encoded_slashes,
         forward_credential=route.unsafe_forward_credential,
         max_body_bytes=route.max_body,
+        upgrade=frozenset(route.upgrade),
+        stream_idle_timeout_s=route.timeouts.idle,
+        streams_outlive_token=route.unsafe_streams_outlive_token,
         policy=Policy(
             route=route.name,
             allow=tuple(map(_rule, route.allow)),

@@ -35,6 +35,7 @@ from proxy.settings.syntax import (
     PathPattern,
     Text,
     TokenType,
+    UpgradeProtocol,
     Word,
     WorkingFile,
 )
@@ -239,6 +240,12 @@ class Rule(Section):
     )
 
 
+class RouteTimeouts(Section):
+    """How long what a request opened may stay silent."""
+
+    idle: Duration = setting("5m", "Without a byte in either direction on an upgraded connection.")
+
+
 class Route(Section):
     """Requests that belong together, where they go, and by which policy."""
 
@@ -258,6 +265,16 @@ class Route(Section):
     )
     max_body: BodySize | None = setting(
         None, "Largest request body; more is refused with 413. No limit by default: bodies stream."
+    )
+    upgrade: tuple[UpgradeProtocol, ...] = setting(
+        (),
+        "Protocols that a request may change its connection to, such as `websocket`; what passes then is no"
+        " longer looked at. An upgrade that is not listed is ignored.",
+        min_length=1,
+    )
+    timeouts: RouteTimeouts = section(RouteTimeouts, "How long what a request opened may stay silent.")
+    unsafe_streams_outlive_token: Flag = setting(
+        False, "Leave an upgraded connection open when the token that opened it has expired."
     )
     allow: tuple[Rule, ...] = setting((), "Rules that let a request pass; without a match it is denied.")
     deny: tuple[Rule, ...] = setting((), "Rules that stop a request, asked before those that allow.")

@@ -28,6 +28,7 @@ class Kind(IntEnum):
     FORWARDED_FOR = 8
     TRACEPARENT = 9
     TRACESTATE = 10
+    TE = 11
 
 
 SPECIAL = {
@@ -40,6 +41,7 @@ SPECIAL = {
     b"x-forwarded-for": Kind.FORWARDED_FOR,
     b"traceparent": Kind.TRACEPARENT,
     b"tracestate": Kind.TRACESTATE,
+    b"te": Kind.TE,
 }
 
 HOP_BY_HOP = frozenset(
@@ -192,6 +194,9 @@ class SortedHeaders:
 # 2**64 - 1, where parsers stop counting, has twenty digits.
 MAX_LENGTH_DIGITS = 20
 
+# RFC 9110 section 10.1.4: `TE` goes with a `Connection` that names it. We pass trailers on, so we may say so.
+TAKES_TRAILERS = b"Connection: TE\r\nTE"
+
 EVERYDAY_CONNECTION = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 
 
@@ -227,6 +232,8 @@ def sort_headers(headers: Headers, rules: RequestHeaders) -> SortedHeaders:  # n
             found.traceparents.append(value)
         elif kind is Kind.TRACESTATE:
             found.tracestates.append(value)
+        elif kind is Kind.TE and value.strip(b" \t").lower() == b"trailers" and TAKES_TRAILERS not in kept:
+            kept += (TAKES_TRAILERS, b": ", b"trailers", b"\r\n")
     if found.nominated:
         found.kept = without_nominated(kept, found.nominated)
     return found

@@ -34,6 +34,9 @@ class Notes:
     def body(self, data: bytes) -> None:
         self.events.append(data)
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        self.events.append((name, value))
+
     def end(self) -> None:
         self.events.append("end")
 
@@ -63,11 +66,11 @@ def test_byte_by_byte() -> None:
     assert read(*[bytes([octet]) for octet in GET * 3]) == (GET_EVENTS * 3, None)
 
 
-def test_a_body_is_told_piece_by_piece_and_a_trailer_not_at_all() -> None:
+def test_a_body_is_told_piece_by_piece_and_a_trailer_behind_it() -> None:
     head = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     events, problem = read(head + b"1\r\na\r\n", b"2\r\nbc\r\n0\r\nX-T: v\r\n\r\n" + GET)
     assert problem is None
-    assert events[1:] == [b"a", b"bc", "end", *GET_EVENTS]
+    assert events[1:] == [b"a", b"bc", (b"X-T", b"v"), "end", *GET_EVENTS]
 
 
 def test_an_upgrade_is_told_as_the_last_request() -> None:

@@ -44,6 +44,9 @@ def test_routes_keep_everything_that_is_written(tmp_path: Path) -> None:
             encoded_slashes=True,
             forward_credential=True,
             max_body_bytes=1_048_576,
+            upgrade=frozenset({"websocket", "spdy/3.1"}),
+            stream_idle_timeout_s=7.0,
+            streams_outlive_token=True,
             policy=Policy(
                 route="n",
                 allow=(
