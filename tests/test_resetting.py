@@ -13,6 +13,7 @@ async def test_the_peer_is_told_of_a_break_and_not_of_an_end() -> None:
     server = await asyncio.start_server(lambda reader, writer: accepted.put(writer), LOOPBACK, 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     ours = await accepted.get()
+    assert isinstance(ours.transport, asyncio.Transport)
     reset(ours.transport)
     reset(ours.transport)  # a second time does nothing
     with pytest.raises(ConnectionResetError):

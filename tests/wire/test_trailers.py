@@ -9,20 +9,13 @@ from proxy.wire.trailers import passes_down, passes_up, with_trailer
 RULES = RequestHeaders((b"X-Caller",))
 
 FORBIDDEN_BOTH_WAYS = (
-    *(
-        b"Transfer-Encoding",
-        b"Content-Length",
-        b"content_length",
-        b"Connection",
-        b"Trailer",
-        b"TE",
-        b"Upgrade",
-    ),
-    *(b"Content-Type", b"Content-Encoding", b"Content-Range", b"Content-Anything", b"Keep-Alive", b"Host"),
+    *(b"Transfer-Encoding", b"Content-Length", b"content_length", b"Connection", b"Trailer", b"TE"),
+    *(b"Upgrade", b"Content-Type", b"Content-Encoding", b"Content-Range", b"Content-Anything"),
+    *(b"Keep-Alive", b"Host", b"Via"),
     *(b"Authorization", b"AUTHORIZATION", b"Cookie", b"Set-Cookie", b"Set_Cookie", b"WWW-Authenticate"),
     *(b"Proxy-Authorization", b"Proxy-Anything", b"Cache-Control", b"Expect", b"Max-Forwards", b"Pragma"),
     *(b"Range", b"If-Match", b"If-None-Match", b"Age", b"Expires", b"Date", b"Location", b"Retry-After"),
-    *(b"Vary", b"Access-Control-Allow-Origin", b"X-Forwarded-For", b"Sec-WebSocket-Accept", b"Via"),
+    *(b"Vary", b"Access-Control-Allow-Origin", b"X-Forwarded-For", b"Sec-WebSocket-Accept"),
     *(b"X-Request-Id", b"Strict-Transport-Security", b"traceparent", b"Http2-Settings"),
 )
 FORBIDDEN_UP = (

@@ -38,7 +38,7 @@ def found(*headers: tuple[bytes, bytes], method: str = "GET") -> Upgrade:
 def test_a_websocket_handshake_is_asked_for_in_lines_of_ours() -> None:
     upgrade = found((b"Upgrade", b"WebSocket"), KEY)
     assert upgrade.lines == b"Connection: upgrade\r\nUpgrade: WebSocket\r\n"
-    assert (upgrade.protocols, upgrade.accept) == ({b"websocket"}, ACCEPT)
+    assert (upgrade.protocols, upgrade.accept) == (frozenset({b"websocket"}), ACCEPT)
 
 
 @pytest.mark.parametrize(
