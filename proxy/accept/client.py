@@ -201,8 +201,9 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def asks_to_switch(self) -> bool:
-        """Whether the last request asks for another protocol; nothing behind it is read as HTTP."""
-        return self._reader.ahead is not None
+        """Whether the request at hand asks for another protocol; nothing behind it is read as HTTP."""
+        # One that is held may be what asks; the one before it does not.
+        return self._reader.ahead is not None and not self._held
 
     def hand_over(self, taker: Taker) -> None:
         """Give up the connection to `taker`; only its end is still ours to know."""

@@ -179,7 +179,7 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as switch:
-            self._ahead = data[switch.args[0] :]
+            self._ahead = bytes(data[switch.args[0] :])
             self._switch()
             return
         except httptools.HttpParserError as error:

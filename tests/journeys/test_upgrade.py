@@ -262,6 +262,24 @@ async def test_requests_before_it_are_answered_first() -> None:
         assert len(upstream.connections) == 1
 
 
+async def test_a_request_before_it_does_not_ask_in_its_stead() -> None:
+    """The first one has an Upgrade too, but no Connection that names it."""
+    first = HANDSHAKE.replace(b"/chat", b"/1", 1).replace(b"Connection: Upgrade\r\n", b"")
+
+    async def script(connection: RecordedConnection) -> None:
+        while (sent := await connection.request()) is not None:
+            await connection.write(ANSWER if b"\r\nUpgrade:" in sent else OK)
+
+    async with (
+        RecordingUpstream(script) as upstream,
+        LocalProxy(upstream.url, route=ROUTE) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        await client.send(first + HANDSHAKE)
+        assert [(await client.read_response()).status for _ in range(2)] == [200, 101]
+        assert [b"Upgrade" in sent for sent in upstream.requests] == [False, True]
+
+
 @pytest.mark.parametrize("split_at", [1, 60, len(HANDSHAKE) - 1, len(HANDSHAKE), len(HANDSHAKE) + 2])
 async def test_where_packets_end_changes_nothing(split_at: int) -> None:
     async def script(connection: RecordedConnection) -> None:
