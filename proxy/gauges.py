@@ -34,8 +34,7 @@ def open_streams(streams: Streams) -> Source:
     return Source(
         name="rolegate_open_streams",
         text="Upgraded connections, such as WebSockets, open now.",
-        labels=("route",),
-        rows=streams.by_route,
+        rows=lambda: [((), len(streams))],
     )
 
 

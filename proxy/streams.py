@@ -5,8 +5,7 @@ Law: no stream outlives its identity, unless its route says so. Whoever has news
 its streams here and ends them; nothing of a stream's bytes is judged again.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from proxy.model.decision import Reason
 from proxy.model.identity import Identity
@@ -64,11 +63,6 @@ class Streams:
         for stream in found:
             stream.tunnel.cut(reason)
         return len(found)
-
-    def by_route(self) -> Iterable[tuple[tuple[str], int]]:
-        """Yield each route that has streams, with how many are open."""
-        routes = Counter(stream.route for stream in self._open if not stream.tunnel.is_over)
-        return (((route,), count) for route, count in routes.items())
 
     def __len__(self) -> int:
         return sum(not stream.tunnel.is_over for stream in self._open)

@@ -85,8 +85,6 @@ class Side(asyncio.Protocol):
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
         self.has_ended = True
         self.other.end()
-        if self.other.has_ended:
-            self.end()
         # Half of a TLS connection cannot be closed: its transport closes the whole, whatever we say.
         return self._transport is not None and self._transport.can_write_eof()
 

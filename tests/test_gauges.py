@@ -3,9 +3,11 @@
 import re
 
 from proxy.errors import AuditError
-from proxy.gauges import sources
+from proxy.gauges import open_streams, sources
 from proxy.model.decision import Reason
 from proxy.record.state_metrics import Source
+from proxy.streams import NEVER, Stream, Streams
+from proxy.tunnel import Tunnel
 from tests.kit.local_proxy import LocalProxy, get
 from tests.kit.ports import free_port
 from tests.kit.recorder import RecordingUpstream
@@ -111,3 +113,12 @@ async def test_audit_records_and_failures_are_counted() -> None:
         assert numbers(proxy, "rolegate_audit_failures")[()] >= 1
         assert numbers(proxy, "rolegate_audit_records_dropped") == {(): 0}
         sink.error = None
+
+
+def test_open_streams_are_counted() -> None:
+    streams = Streams()
+    source = open_streams(streams)
+    assert (source.name, list(source.rows())) == ("rolegate_open_streams", [((), 0)])
+    tunnel = Tunnel(lambda reason: None, 1.0, 0.0)
+    streams.add(Stream(tunnel, "api", None, NEVER))
+    assert list(source.rows()) == [((), 1)]

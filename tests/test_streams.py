@@ -30,10 +30,9 @@ def test_a_stream_is_kept_until_both_connections_are_closed() -> None:
     streams = Streams()
     _, reasons, lose = a_stream(streams)
     a_stream(streams, "other")
-    assert dict(streams.by_route()) == {("api",): 1, ("other",): 1}
+    assert len(streams) == 2
     lose()
     assert (len(streams), reasons) == (1, [Reason.COMPLETED])
-    assert dict(streams.by_route()) == {("other",): 1}
     streams.sweep(1.0)
     assert len(streams._open) == 1
     assert repr(streams) == "<Streams [1 open]>"

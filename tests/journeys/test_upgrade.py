@@ -170,6 +170,22 @@ async def test_a_refused_handshake_leaves_none_either() -> None:
         assert [kind for kind, _ in proxy.reasons] == ["decision"]
 
 
+async def test_what_still_comes_behind_a_refused_handshake_is_thrown_away() -> None:
+    """So that the client has time to read why, and nothing of it is kept."""
+    refused, size = HANDSHAKE.replace(b"Bearer ", b"Bearer x"), 500_000
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, route=ROUTE) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        await client.send(refused)
+        assert (await client.read_response()).status == 401
+        [connection] = proxy.proxy.listener._connections
+        await client.send(b"a" * size)
+        await until(lambda: connection._discarded_bytes == size, what="the end of it")
+        assert not connection._reader.ahead
+
+
 IGNORED = {
     "h2c": get("/", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMA"),
     "a protocol that the route does not name": get("/", b"Connection: Upgrade", b"Upgrade: spdy/3.1"),

@@ -303,7 +303,7 @@ async def test_a_hundred_at_a_time_get_their_own_messages() -> None:
             sockets = [
                 await stack.enter_async_context(through(proxy.port, ping_interval=None)) for _ in range(100)
             ]
-            assert dict(proxy.proxy.environment.streams.by_route()) == {("api",): 100}
+            assert len(proxy.proxy.environment.streams) == 100
             for turn, (number, socket) in itertools.product(range(3), enumerate(sockets)):
                 await socket.send(f"{turn} of {number}")
             for turn, (number, socket) in itertools.product(range(3), enumerate(sockets)):
@@ -401,7 +401,7 @@ async def test_a_stop_leaves_streams_their_time_and_then_resets_them(tmp_path: P
             async with through(proxy.port) as socket:
                 await socket.send("before")
                 assert await socket.recv() == "before"
-                assert 'rolegate_open_streams{route="api"} 1.0' in await asyncio.to_thread(proxy.metrics_text)
+                assert "rolegate_open_streams 1.0" in await asyncio.to_thread(proxy.metrics_text)
                 proxy.send_signal(signal.SIGTERM)
                 await socket.send("meanwhile")
                 assert await socket.recv() == "meanwhile"
