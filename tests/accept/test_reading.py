@@ -90,9 +90,9 @@ def test_what_comes_behind_an_upgrade_is_kept_and_not_read(place: int) -> None:
     if problem is None:
         assert reader.ahead == (bytearray() if place >= len(UPGRADE) else None)
         problem = reader.feed(data[place:])
-        assert reader.ahead == GET
+        assert reader.ahead == bytearray(GET)
     else:
-        assert reader.ahead == data[len(UPGRADE) : place]
+        assert reader.ahead == bytearray(data[len(UPGRADE) : place])
     assert problem is not None
 
 

@@ -173,10 +173,10 @@ async def test_events_come_one_by_one_and_for_as_long_as_they_come() -> None:
             await go_on.acquire()
             await connection.write(b"9\r\ndata: a\n\n\r\n")
 
-    settings = {"timeouts": {"response": "300ms", "body_idle": "2s"}}
+    settings = {"timeouts": {"response": "1s", "body_idle": "10s"}}
     async with (
         RecordingUpstream(events) as upstream,
-        LocalProxy(upstream.url, upstream=settings, listen={"timeouts": {"headers": "300ms"}}) as proxy,
+        LocalProxy(upstream.url, upstream=settings, listen={"timeouts": {"headers": "1s"}}) as proxy,
         ScriptedClient(proxy.port) as client,
     ):
         await client.send(get())

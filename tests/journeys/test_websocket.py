@@ -357,7 +357,7 @@ async def test_a_route_that_does_not_allow_it_forwards_a_plain_request() -> None
 
 async def test_a_stream_ends_with_its_token() -> None:
     async with a_proxy() as proxy:
-        bearer = token(exp=int(time.time()) + 2)
+        bearer = token(exp=int(time.time()) + 4)
         async with through(proxy.port, bearer=bearer) as socket:
             await socket.send("while it is valid")
             assert await socket.recv() == "while it is valid"
@@ -393,7 +393,7 @@ async def test_a_silent_stream_is_closed_after_the_routes_idle_timeout() -> None
 
 async def test_a_stop_leaves_streams_their_time_and_then_resets_them(tmp_path: Path) -> None:
     async with a_server() as url:
-        settings = configuration(url, tmp_path, listen={"timeouts": {"shutdown": "1s"}})
+        settings = configuration(url, tmp_path, listen={"timeouts": {"shutdown": "3s"}})
         routes = settings["routes"]
         assert isinstance(routes, list)
         routes[0]["upgrade"] = ["websocket"]
