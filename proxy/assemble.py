@@ -22,7 +22,7 @@ from proxy.control.admin import Admin
 from proxy.environment import Environment
 from proxy.errors import ConfigurationError
 from proxy.forward.forwarder import Forwarder
-from proxy.gauges import limit_sources, sources
+from proxy.gauges import limit_sources, open_streams, sources
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
 from proxy.identify.failures import FailureCache
@@ -239,7 +239,8 @@ class Proxy:
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry(auto_describe=False)
         limits = StateMetrics(limit_sources(self.listener, lambda: self.resolver, self.admissions))
-        for collector in (self._metrics, self, self.policy, self.reloads, limits):
+        streams = StateMetrics([open_streams(self.environment.streams)])
+        for collector in (self._metrics, self, self.policy, self.reloads, limits, streams):
             registry.register(collector)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -256,6 +257,7 @@ class Proxy:
             await asyncio.sleep(SWEEP_S)
             now = time.monotonic()
             self.listener.sweep(now)
+            self.environment.streams.sweep(now)
             for pool in self.pools.values():
                 pool.sweep(now)
             self._retired.sweep(now)

@@ -13,7 +13,10 @@ from proxy.model.flow import Flow
 from proxy.model.peer import Peer
 from proxy.outgoing import EarlyBody
 from proxy.reply import Reply
+from proxy.tunnel import Tunnel
+from proxy.wire.framing import LAST_CHUNK
 from proxy.wire.reading import Head
+from proxy.wire.upgrade import Upgrade
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that did not wait; it is never sent
 
@@ -31,6 +34,7 @@ class Ending(Flow):
         "_head",
         "_is_chunked_in",
         "_is_on_record",
+        "_last_chunk",
         "_limit_lines",
         "_live",
         "_outbound",
@@ -40,6 +44,8 @@ class Ending(Flow):
         "_reply",
         "_request_complete",
         "_span_id",
+        "_tunnel",
+        "_upgrade",
         "_waits_for_connection",
         "_was_allowed",
         "method",
@@ -66,8 +72,11 @@ class Ending(Flow):
         self._limit_lines = b""
         self._place: Admission | None = None
         self._is_on_record = False
+        self._last_chunk = LAST_CHUNK
         self._request_complete = False
         self._waits_for_connection = False
+        self._tunnel: Tunnel | None = None
+        self._upgrade: Upgrade | None = None
         self._was_allowed = False
         self.method = ""
 

@@ -6,6 +6,7 @@ from proxy.ids import RequestIds
 from proxy.interfaces import Trail
 from proxy.live import Holder
 from proxy.model.peer import Scheme
+from proxy.streams import Streams
 from proxy.tasks import TaskOwner
 from proxy.wire.forwarded import forwarding_lines
 
@@ -18,10 +19,21 @@ class Environment:
     What all requests share.
 
     `clock` is monotonic, in seconds. `is_draining` says that the proxy is about to stop, so that
-    responses say that their connection closes. `in_flight` counts requests that have not ended.
+    responses say that their connection closes. `in_flight` counts requests that have not ended,
+    `streams` are those of them that left HTTP.
     """
 
-    __slots__ = ("_forwarding", "clock", "holder", "ids", "in_flight", "is_draining", "tasks", "trail")
+    __slots__ = (
+        "_forwarding",
+        "clock",
+        "holder",
+        "ids",
+        "in_flight",
+        "is_draining",
+        "streams",
+        "tasks",
+        "trail",
+    )
 
     def __init__(self, holder: Holder, trail: Trail, tasks: TaskOwner, clock: Callable[[], float]) -> None:
         self.holder = holder
@@ -31,6 +43,7 @@ class Environment:
         self.ids = RequestIds()
         self.is_draining = False
         self.in_flight = 0
+        self.streams = Streams()
         self._forwarding: dict[tuple[str, bytes, Scheme], bytes] = {}
 
     def forwarding_lines(

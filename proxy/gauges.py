@@ -14,6 +14,7 @@ from proxy.limit.admissions import Admissions
 from proxy.limit.table import Table
 from proxy.record.recorder import Recorder
 from proxy.record.state_metrics import Rows, Source
+from proxy.streams import Streams
 
 
 def sources(
@@ -33,6 +34,15 @@ def sources(
     yield from _of_endpoints(pools)
     yield from _of_retries_and_lookups(pools)
     yield from _of_the_audit_trail(recorder)
+
+
+def open_streams(streams: Streams) -> Source:
+    """Return the source that counts upgraded connections."""
+    return Source(
+        name="rolegate_open_streams",
+        text="Upgraded connections, such as WebSockets, open now.",
+        rows=lambda: [((), len(streams))],
+    )
 
 
 def _of_the_listener(listener: Listener) -> Iterator[Source]:

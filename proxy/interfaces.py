@@ -4,6 +4,7 @@ What the gate and the pipeline need of the steps, in their own words.
 Nothing here is implemented; `assemble.py` puts the steps in.
 """
 
+from asyncio import Transport
 from collections.abc import Callable
 from typing import Protocol
 
@@ -32,10 +33,32 @@ class IdentitySource(Protocol):
         """Return the answer after fetching what it needs."""
 
 
+class Taker(Protocol):
+    """Takes over a connection that leaves HTTP."""
+
+    def take(
+        self,
+        transport: Transport,
+        ahead: bytes,
+        *,
+        is_blocked: bool,
+        on_lost: Callable[[Exception | None], None],
+    ) -> None:
+        """
+        Take the connection, whose reading is paused, with what has come on it ahead.
+
+        `is_blocked` says that its peer does not keep up; `on_lost` has to be told when it is closed.
+        """
+
+
 class Client(Protocol):
     """The connection a request came on, as the pipeline sees it."""
 
     is_blocked: bool
+
+    @property
+    def asks_to_switch(self) -> bool:
+        """Whether the request asks for another protocol, so that nothing behind it is read as HTTP."""
 
     def write(self, data: bytes) -> None:
         """Send bytes of the response."""
@@ -48,6 +71,9 @@ class Client(Protocol):
 
     def finish(self, *, keep_alive: bool) -> None:
         """The response is sent whole; go on with the next request, or close."""
+
+    def hand_over(self, taker: Taker) -> None:
+        """Give up the connection to `taker`."""
 
     def abort(self) -> None:
         """Reset the connection, so that what was sent can't pass for complete."""
@@ -91,6 +117,18 @@ class Receiver(Protocol):
     def response_body(self, data: bytes) -> None:
         """Take a piece of the body, never empty."""
 
+    def response_trailer(self, name: bytes, value: bytes) -> None:
+        """Take a field that came behind the body."""
+
+    def response_switch(
+        self, phrase: bytes, lines: list[bytes], named: list[bytes], outbound: "Outbound"
+    ) -> bool:
+        """
+        Take a 101 with its Upgrade values, and have `outbound` handed over.
+
+        False if it answers nothing that was asked; then `response_failed` follows.
+        """
+
     def response_flush(self) -> None:
         """Send on what has come so far."""
 
@@ -124,6 +162,12 @@ class Outbound(Protocol):
 
     def resume(self) -> None:
         """Let the response come on."""
+
+    def expect_switch(self) -> None:
+        """The request asks for another protocol: a 101 may come, and no further request is sent."""
+
+    def hand_over(self, taker: Taker) -> None:
+        """Give up the connection to `taker`."""
 
     def abort(self) -> None:
         """Drop the connection; nothing more comes."""

@@ -21,10 +21,11 @@ from proxy.model.request import Headers
 from proxy.model.route import Rewrite
 from proxy.outgoing import EarlyBody
 from proxy.relaying import Relaying
-from proxy.wire.framing import LAST_CHUNK, Framing, chunk
+from proxy.wire.framing import Framing, chunk
 from proxy.wire.headers import claimed_host
 from proxy.wire.reading import HeaderBlock, read_head
 from proxy.wire.rewrite import rewritten_path
+from proxy.wire.trailers import passes_up, with_trailer
 
 log = logging.getLogger("rolegate.pipeline")
 
@@ -111,12 +112,18 @@ class Exchange(Relaying):
             self._early_body = EarlyBody(self._client)
         self._early_body.add(framed)
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        """Take a field that came behind the body; it stays there."""
+        head = self._head
+        if head is not None and passes_up(name, self._live.request_headers, head.block.headers):
+            self._last_chunk = with_trailer(self._last_chunk, name, value)
+
     def end(self) -> None:
         """Note that the request has come whole."""
         self._request_complete = True
         if self._outbound is not None:
             if self._is_chunked_in:
-                self._outbound.send(LAST_CHUNK)
+                self._outbound.send(self._last_chunk)
             self._outbound.end_request()
 
     def client_gone(self) -> None:

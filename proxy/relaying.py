@@ -5,17 +5,17 @@ Called by the upstream's connection. Nothing here decides: what gets here was al
 decision is on record.
 """
 
-from proxy.ending import Ending
 from proxy.interfaces import Outbound
 from proxy.model.decision import Reason
 from proxy.outgoing import EarlyBody, head_pieces
-from proxy.wire.framing import LAST_CHUNK, Framing
+from proxy.switching import Switching
+from proxy.wire.framing import Framing
 
 # RFC 9110 section 9.2.2, without TRACE, which is never forwarded: twice is the same as once.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
-class Relaying(Ending):
+class Relaying(Switching):
     """A flow between two connections."""
 
     __slots__ = ()
@@ -34,6 +34,8 @@ class Relaying(Ending):
         if self._client.is_blocked:
             outbound.pause()
         parts = head_pieces(self._environment, self._live, passage, head, self.identity, self.request_id)
+        if passage.route.upgrade:
+            self._ask_to_switch(passage.route, parts, outbound)
         if self._early_body is not None:
             parts += self._early_body.take()
             if self._early_body.is_large or self.method not in IDEMPOTENT:
@@ -41,7 +43,7 @@ class Relaying(Ending):
         elif not self._request_complete and self.method in IDEMPOTENT:
             self._early_body = EarlyBody(self._client)  # keeps what follows, so that it can be sent again
         if self._request_complete and self._is_chunked_in:
-            parts.append(LAST_CHUNK)
+            parts.append(self._last_chunk)
         outbound.send(b"".join(parts))
         if self._request_complete:
             outbound.end_request()
@@ -101,6 +103,10 @@ class Relaying(Ending):
         """Pass on a piece of the response's body."""
         self.bytes_out += len(data)
         self._reply.body(data)
+
+    def response_trailer(self, name: bytes, value: bytes) -> None:
+        """Pass on a trailer, behind the body."""
+        self._reply.trailer(name, value)
 
     def response_flush(self) -> None:
         """Send on what came together."""

@@ -10,6 +10,7 @@ from proxy.model.decision import Reason
 from proxy.wire.framing import LAST_CHUNK, Framing, chunk
 from proxy.wire.refusal import refusal
 from proxy.wire.response import closing_line, framing_line, status_line
+from proxy.wire.trailers import with_trailer
 
 
 class Reply:
@@ -20,13 +21,13 @@ class Reply:
     the final response is on its way, `has_spoken` whether an interim one was sent.
     """
 
-    __slots__ = ("_client", "_is_chunked", "_pieces", "_version", "has_begun", "has_spoken", "keep_alive")
+    __slots__ = ("_client", "_end", "_pieces", "_version", "has_begun", "has_spoken", "keep_alive")
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._version = "1.1"
         self._pieces: list[bytes] = []
-        self._is_chunked = False
+        self._end = b""
         self.keep_alive = False
         self.has_begun = False
         self.has_spoken = False
@@ -55,8 +56,8 @@ class Reply:
         """Pass on the head of the final response."""
         version = self._version
         if framing is Framing.CHUNKED or framing is Framing.UNTIL_CLOSE:
-            self._is_chunked = version != "1.0"
-            self.keep_alive = self.keep_alive and self._is_chunked
+            self._end = b"" if version == "1.0" else LAST_CHUNK
+            self.keep_alive = self.keep_alive and version != "1.0"
         pieces = self._pieces
         pieces.append(status_line(status, phrase))
         pieces += lines
@@ -70,7 +71,20 @@ class Reply:
 
     def body(self, data: bytes) -> None:
         """Pass on a piece of the body."""
-        self._pieces.append(chunk(data) if self._is_chunked else data)
+        self._pieces.append(chunk(data) if self._end else data)
+
+    def trailer(self, name: bytes, value: bytes) -> None:
+        """Keep a field for behind the body, where the client's framing has a place for it."""
+        if self._end:
+            self._end = with_trailer(self._end, name, value)
+
+    def switch(self, phrase: bytes, lines: list[bytes], protocol: bytes, request_id: str) -> None:
+        """Send the 101 behind which the connection speaks `protocol`."""
+        self.has_begun = True
+        upgrade = b"Connection: upgrade\r\nUpgrade: %b\r\nX-Request-Id: %b\r\n\r\n"
+        self._client.write(
+            b"".join((status_line(101, phrase), *lines, upgrade % (protocol, request_id.encode())))
+        )
 
     def flush(self) -> None:
         """Send on what came together."""
@@ -82,8 +96,8 @@ class Reply:
 
     def end(self) -> None:
         """Send the rest and the end of the body."""
-        if self._is_chunked:
-            self._pieces.append(LAST_CHUNK)
+        if self._end:
+            self._pieces.append(self._end)
         self.flush()
 
     def refuse(

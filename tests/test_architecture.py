@@ -15,13 +15,14 @@ TESTS = ROOT / "tests"
 STEPS = {"accept", "identify", "authorize", "forward", "record"}
 
 # Every part of the proxy, a package or a module of its top level, and the other parts it may import.
-KNOWN_TO_STEPS = {"errors", "model", "tasks", "wire"}
+KNOWN_TO_STEPS = {"errors", "model", "resetting", "tasks", "wire"}
 MAY_IMPORT: dict[str, set[str]] = {
     # Pure, or without any knowledge of the rest.
     "model": set(),
     "errors": {"model"},
     "tasks": set(),
     "ids": set(),
+    "resetting": set(),
     "diagnostics": set(),
     "wire": {"errors", "model"},
     "authorize": {"errors", "model", "wire"},
@@ -36,10 +37,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "live": {"interfaces", "model", "wire"},
     "gate": {"live", "model"},
     "reply": {"interfaces", "model", "wire"},
-    "environment": {"ids", "interfaces", "live", "model", "tasks", "wire"},
+    "tunnel": {"model", "resetting"},
+    "streams": {"model", "tunnel"},
+    "environment": {"ids", "interfaces", "live", "model", "streams", "tasks", "wire"},
     "outgoing": {"environment", "interfaces", "live", "model", "wire"},
-    "ending": {"environment", "interfaces", "live", "model", "outgoing", "reply", "wire"},
-    "relaying": {"ending", "interfaces", "model", "outgoing", "wire"},
+    "ending": {"environment", "interfaces", "live", "model", "outgoing", "reply", "tunnel", "wire"},
+    "switching": {"ending", "interfaces", "model", "streams", "tunnel", "wire"},
+    "relaying": {"interfaces", "model", "outgoing", "switching", "wire"},
     "pipeline": {
         *("ending", "environment", "errors", "gate", "interfaces", "live", "model", "outgoing", "relaying"),
         "wire",
@@ -48,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors", "model"},
     "control": {"errors", "model", "tasks"},
     # Those who put it together.
-    "gauges": {"accept", "forward", "identify", "limit", "model", "record"},
+    "gauges": {"accept", "forward", "identify", "limit", "model", "record", "streams"},
     "assemble": {
         *("accept", "authorize", "control", "forward", "identify", "limit", "record", "settings"),
         *("environment", "errors", "gauges", "listening", "live", "model", "pipeline", "seat", "succession"),
@@ -97,6 +101,8 @@ TESTED_ELSEWHERE = {
     "proxy/relaying.py": ONE_EXCHANGE,
     "proxy/vetting.py": "what it finds is what stops a proxy from being built: tests/test_assemble.py",
     "proxy/accept/patience.py": "a part of the connection: tests/journeys/test_slow_clients.py",
+    "proxy/switching.py": ONE_EXCHANGE,
+    "proxy/forward/reading.py": "it reads for the connection: tests/forward/test_connection.py",
     "proxy/identify/keyring.py": "it holds the keys of the issuers together: tests/identify/test_keys.py",
     "proxy/identify/profiles/generic.py": ONE_TABLE,
     "proxy/identify/profiles/github_actions.py": ONE_TABLE,

@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 from proxy.errors import AuditError
-from proxy.gauges import limit_sources, sources
+from proxy.gauges import limit_sources, open_streams, sources
 from proxy.model.decision import Reason
 from proxy.record.state_metrics import Source
+from proxy.streams import NEVER, Stream, Streams
+from proxy.tunnel import Tunnel
 from tests.kit.certificates import Authority
 from tests.kit.local_proxy import LocalProxy, get
 from tests.kit.ports import free_port
@@ -196,3 +198,12 @@ async def test_certificates_and_handshakes_are_counted(tmp_path: Path) -> None:
         failed = dict(found["rolegate_client_handshakes_failed"].rows())
         assert failed == {("proxy-header",): 0, ("tls",): 1, ("timeout",): 0}
         assert dict(found["rolegate_certificate_reloads"].rows()) == {("success",): 0, ("failure",): 0}
+
+
+def test_open_streams_are_counted() -> None:
+    streams = Streams()
+    source = open_streams(streams)
+    assert (source.name, list(source.rows())) == ("rolegate_open_streams", [((), 0)])
+    tunnel = Tunnel(lambda reason: None, 1.0, 0.0)
+    streams.add(Stream(tunnel, "api", None, NEVER))
+    assert list(source.rows()) == [((), 1)]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.interfaces import Taker
 from proxy.outgoing import MAX_EARLY_BODY_BYTES, EarlyBody
 from tests.kit.local_proxy import LocalProxy, get
 from tests.kit.recorder import RecordingUpstream
@@ -12,6 +13,7 @@ class Waiting:
     """A client that notes when it is asked to wait."""
 
     is_blocked = False
+    asks_to_switch = False
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -25,6 +27,8 @@ class Waiting:
         self.asked.append("go on")
 
     def finish(self, *, keep_alive: bool) -> None: ...
+
+    def hand_over(self, taker: Taker) -> None: ...
 
     def abort(self) -> None: ...
 

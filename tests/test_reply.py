@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.interfaces import Taker
 from proxy.model.decision import Reason
 from proxy.reply import Reply
 from proxy.wire.framing import Framing
@@ -11,6 +12,7 @@ class Sink:
     """A client that keeps what it is sent."""
 
     is_blocked = False
+    asks_to_switch = False
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -23,6 +25,8 @@ class Sink:
     def resume_request(self) -> None: ...
 
     def finish(self, *, keep_alive: bool) -> None: ...
+
+    def hand_over(self, taker: Taker) -> None: ...
 
     def abort(self) -> None: ...
 

@@ -11,14 +11,15 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from proxy.accept.closing import close_in_one, end_sending, reset
+from proxy.accept.closing import close_in_one, end_sending
 from proxy.accept.familiar import Familiar, familiar
-from proxy.accept.interfaces import PeerOf
+from proxy.accept.interfaces import PeerOf, Taker
 from proxy.accept.patience import NEVER, Patience
 from proxy.accept.pipelining import MAX_PIPELINED, Event
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
+from proxy.resetting import reset
 from proxy.wire.reading import HeaderBlock
 
 if TYPE_CHECKING:
@@ -134,6 +135,15 @@ class ClientConnection(Patience):
                     self.deadline = min(self.deadline, self._pace.count(len(data)))
             self._current.body(data)
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        """Hand on a field that came behind the body."""
+        if self._is_broken:
+            raise RequestRefused(*CLOSING)
+        if self._held:
+            self._hold(Event.TRAILER, name, value)
+        elif self._current is not None:
+            self._current.trailer(name, value)
+
     def end(self) -> None:
         """Note the end of the request."""
         if self._is_broken:
@@ -171,6 +181,23 @@ class ClientConnection(Patience):
         else:
             self._close()
 
+    @property
+    def asks_to_switch(self) -> bool:
+        """Whether the request at hand asks for another protocol; nothing behind it is read as HTTP."""
+        # One that is held may be what asks; the one before it does not.
+        return self._reader.ahead is not None and not self._held
+
+    def hand_over(self, taker: Taker) -> None:
+        """Give up the connection to `taker`; only its end is still ours to know."""
+        transport, ahead = self.transport, self._reader.ahead
+        assert transport is not None
+        assert ahead is not None
+        self._reader.ahead = bytearray()
+        self._current = None
+        self.deadline = NEVER
+        transport.pause_reading()
+        taker.take(transport, bytes(ahead), is_blocked=self.is_blocked, on_lost=self.connection_lost)
+
     def abort(self) -> None:
         """Reset the connection, so that a client can tell a break from an end."""
         self._is_broken = True
@@ -183,7 +210,7 @@ class ClientConnection(Patience):
     def is_idle(self) -> bool:
         """Whether no request and no response is under way."""
         return self._current is None and not (
-            self._held or self._reader.in_head or self._is_lingering or self.is_blocked
+            self._held or self._reader.in_head or self._is_lingering or self.is_blocked or self.asks_to_switch
         )
 
     def drain(self) -> None:
@@ -252,20 +279,6 @@ class ClientConnection(Patience):
         if self._current is not None:
             self._current.end()
 
-    def _set_deadline(self) -> None:
-        """Give the present state its deadline; who does not take the response keeps the one for that."""
-        if self.is_blocked or self._is_lingering:
-            return
-        limits, reader = self._listener.limits, self._reader
-        wait_s = NEVER
-        if self._current is None:
-            wait_s = limits.headers_timeout_s if reader.in_head else limits.keep_alive_timeout_s
-        elif reader.in_body and not self._held and not self._body_paused:
-            wait_s = limits.body_idle_timeout_s
-            if self._pace is not None:
-                wait_s = min(wait_s, self._pace.start(self._listener.now) - self._listener.now)
-        self.deadline = self._listener.now + wait_s
-
     def _hold(self, event: Event, *arguments: object) -> None:
         self._held.add(event, *arguments)
         self._update_reading()
@@ -298,6 +311,8 @@ class ClientConnection(Patience):
             self._end()
         elif self._current is not None and event is Event.BODY:
             self._current.body(*arguments)
+        elif self._current is not None and event is Event.TRAILER:
+            self._current.trailer(*arguments)
         elif self._current is not None:
             self._current.request_failed(*arguments)
 
@@ -344,6 +359,11 @@ class ClientConnection(Patience):
         current.refuse(reason, detail, target)
 
     def _discard(self, data: bytes) -> None:
+        if self._reader.ahead is not None:
+            if self._reader.keep_ahead(data) and self.transport is not None:
+                self._is_paused = True
+                self.transport.pause_reading()
+            return
         self._discarded_bytes += len(data)
         if self._discarded_bytes <= MAX_LINGER_BYTES or self.transport is None:
             return
@@ -358,6 +378,7 @@ class ClientConnection(Patience):
         was_cut_short = reader.in_body or reader.in_head or self._is_broken or bool(self._held)
         self._is_broken = True
         self._held.clear()
+        reader.ahead = None
         transport = self.transport
         if transport is None or transport.is_closing():
             return

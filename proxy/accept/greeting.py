@@ -12,9 +12,9 @@ import socket
 from typing import TYPE_CHECKING
 
 from proxy.accept.client import LINGER_S, ClientConnection
-from proxy.accept.closing import reset_on_close
 from proxy.accept.doors import Door
 from proxy.model.peer import Peer
+from proxy.resetting import reset_on_close
 from proxy.wire.proxy_protocol import missing_bytes, read_header
 
 if TYPE_CHECKING:

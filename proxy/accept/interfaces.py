@@ -38,6 +38,9 @@ class Exchange(Protocol):
     def body(self, data: bytes) -> None:
         """Take a piece of the request's body."""
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        """Take a field that came behind the body."""
+
     def end(self) -> None:
         """The request has come whole."""
 
@@ -54,6 +57,24 @@ class Exchange(Protocol):
         """The client took what waited for it."""
 
 
+class Taker(Protocol):
+    """Takes over a connection that leaves HTTP."""
+
+    def take(
+        self,
+        transport: asyncio.Transport,
+        ahead: bytes,
+        *,
+        is_blocked: bool,
+        on_lost: Callable[[Exception | None], None],
+    ) -> None:
+        """
+        Take the connection, whose reading is paused, with what has come on it ahead.
+
+        `is_blocked` says that its peer does not keep up; `on_lost` has to be told when it is closed.
+        """
+
+
 class Exchanges(Protocol):
     """Makes an exchange for each request."""
 
@@ -66,6 +87,10 @@ class Connection(Protocol):
 
     is_blocked: bool
 
+    @property
+    def asks_to_switch(self) -> bool:
+        """Whether the request asks for another protocol, so that nothing behind it is read as HTTP."""
+
     def write(self, data: bytes) -> None:
         """Send bytes of the response."""
 
@@ -77,6 +102,9 @@ class Connection(Protocol):
 
     def finish(self, *, keep_alive: bool) -> None:
         """The response is sent whole."""
+
+    def hand_over(self, taker: Taker) -> None:
+        """Give up the connection to `taker`."""
 
     def abort(self) -> None:
         """Reset the connection."""

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 from proxy.accept.certificates import Certificate
 from proxy.accept.client import ClientConnection
-from proxy.accept.closing import reset_on_close
 from proxy.accept.crowd import Crowd
 from proxy.accept.doors import Door
 from proxy.accept.greeting import Greeting
@@ -30,6 +29,7 @@ from proxy.accept.sockets import (
     take_passed,
 )
 from proxy.errors import ConfigurationError
+from proxy.resetting import reset_on_close
 from proxy.tasks import TaskOwner
 
 log = logging.getLogger("rolegate.accept")

@@ -74,6 +74,20 @@ class Patience(asyncio.Protocol):
         self._taking: Taking | None = None
         self._requests = 0
 
+    def _set_deadline(self) -> None:
+        """Give the present state its deadline; who does not take the response keeps the one for that."""
+        if self.is_blocked or self._is_lingering:
+            return
+        limits, reader = self._listener.limits, self._reader
+        wait_s = NEVER
+        if self._current is None:
+            wait_s = limits.headers_timeout_s if reader.in_head else limits.keep_alive_timeout_s
+        elif reader.in_body and not self._held and not self._body_paused:
+            wait_s = limits.body_idle_timeout_s
+            if self._pace is not None:
+                wait_s = min(wait_s, self._pace.start(self._listener.now) - self._listener.now)
+        self.deadline = self._listener.now + wait_s
+
     def _await_taking(self) -> None:
         """Give the client time to take some of what waits for it."""
         if self.transport is not None:

@@ -17,6 +17,7 @@ class Event(Enum):
 
     BEGIN = auto()
     BODY = auto()
+    TRAILER = auto()
     END = auto()
     FAIL = auto()
     REFUSE = auto()

@@ -2,7 +2,7 @@
 Requests out of bytes: the C parser, and the limits that it does not know.
 
 Law: bytes that can be read in two ways, or without end, stop the reading for good; what was read
-before them stands. A trailer is dropped: merged into the headers it could pose as one.
+before them stands. A trailer is never merged into the headers, where it could pose as one.
 """
 
 import logging
@@ -16,6 +16,9 @@ from proxy.model.request import Headers
 from proxy.wire.request_line import UNKNOWN, is_plain, next_start
 
 log = logging.getLogger("rolegate.accept")
+
+# What a client sends behind a request for an upgrade waits for the answer; past this the client does too.
+MAX_AHEAD_BYTES = 64 * 1024
 
 # What a request line holds beside its target, and what a header line may hold beside name and value.
 SLACK_BYTES = 1024
@@ -41,6 +44,9 @@ class Reading(Protocol):
     def body(self, data: bytes) -> None:
         """Take a piece of its body."""
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        """Take a field that came behind the body."""
+
     def end(self) -> None:
         """The request is complete."""
 
@@ -50,7 +56,8 @@ class RequestReader:
     Reads one connection.
 
     `in_head` and `in_body` say what has begun and not ended; `is_final` that no request may follow
-    the last one; `target` is the last target as far as it was read.
+    the last one; `target` is the last target as far as it was read. `ahead` is None, or what
+    came behind a request that asks for another protocol.
     """
 
     __slots__ = (
@@ -63,6 +70,8 @@ class RequestReader:
         "_silent_bytes",
         "_start",
         "_taker",
+        "_trailer_count",
+        "ahead",
         "in_body",
         "in_head",
         "is_final",
@@ -79,6 +88,8 @@ class RequestReader:
         self._is_first = True
         self._start = 0
         self._silent_bytes = 0
+        self._trailer_count = 0
+        self.ahead: bytearray | None = None
         self.target = b""
         self.in_head = False
         self.in_body = False
@@ -100,7 +111,8 @@ class RequestReader:
             self._start = UNKNOWN if self.in_body else 0
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as switch:
+            self.keep_ahead(data[switch.args[0] :])
             return Reason.MALFORMED_REQUEST, "the connection does not change its protocol"
         except httptools.HttpParserCallbackError as error:
             return _what_stopped(error.__context__)
@@ -113,6 +125,13 @@ class RequestReader:
             return self._check_progress()
         self._received = b""
         return self._check_progress() if self.in_body else None
+
+    def keep_ahead(self, data: bytes) -> bool:
+        """Keep what came behind a request for an upgrade, unread; True if no more should come."""
+        if self.ahead is None:
+            return False
+        self.ahead += data
+        return len(self.ahead) > MAX_AHEAD_BYTES
 
     def close(self) -> None:
         """Let go of the parser, which holds on to this reader and would keep both alive."""
@@ -140,17 +159,31 @@ class RequestReader:
             raise RequestRefused(Reason.TARGET_TOO_LONG, f"the limit is {limit} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header line; trailers end here."""
+        """Take one header line, or one trailer."""
         if not self.in_head:
+            self._take_trailer(name, value)
             return
         self._headers.append((name, value))
         self._head_bytes += len(name) + len(value) + 4
         limits = self._limits
         if self._head_bytes > limits.max_header_bytes or len(self._headers) > limits.max_header_count:
-            raise RequestRefused(
-                Reason.HEADERS_TOO_LARGE,
-                f"the limits are {limits.max_header_bytes} bytes and {limits.max_header_count} lines",
-            )
+            raise self._too_large()
+
+    def _take_trailer(self, name: bytes, value: bytes) -> None:
+        """Hand on a trailer; together with the head it keeps the limits of a head."""
+        self._trailer_count += 1
+        self._head_bytes += len(name) + len(value) + 4
+        limits, count = self._limits, len(self._headers) + self._trailer_count
+        if self._head_bytes > limits.max_header_bytes or count > limits.max_header_count:
+            raise self._too_large()
+        self._taker.trailer(name, value)
+
+    def _too_large(self) -> RequestRefused:
+        limits = self._limits
+        return RequestRefused(
+            Reason.HEADERS_TOO_LARGE,
+            f"the limits are {limits.max_header_bytes} bytes and {limits.max_header_count} lines",
+        )
 
     def on_headers_complete(self) -> None:
         """Hand the head on."""
@@ -172,12 +205,15 @@ class RequestReader:
         self.in_head = False
         self.in_body = True
         self._silent_bytes = 0
+        if is_upgrade and version != "1.0":  # RFC 9110 section 7.8: in HTTP/1.0 it is ignored
+            self.ahead = bytearray()
         self.is_final = not keep_alive
         self._taker.head(method.decode("ascii"), self.target, version, headers, keep_alive)
 
     def on_chunk_header(self) -> None:
         """Note that a body is there, if only an empty one."""
         self._start = UNKNOWN
+        self._trailer_count = 0
 
     def on_body(self, data: bytes) -> None:
         """Hand a piece of the body on."""

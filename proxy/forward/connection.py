@@ -8,95 +8,32 @@ as one that is complete.
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
 import httptools
 
-from proxy.forward.interfaces import Receiver
-from proxy.forward.refusing import REFUSALS, ResponseRefused, tell_end
+from proxy.forward.interfaces import Receiver, Taker
+from proxy.forward.reading import MAX_HEAD_BYTES, NEVER, ResponseReading
+from proxy.forward.refusing import REFUSALS, tell_end
 from proxy.forward.tls import said_farewell
 from proxy.model.decision import Reason
 from proxy.model.upstream import Timeouts
-from proxy.wire.framing import Framing, response_framing
+from proxy.wire.framing import Framing
 from proxy.wire.headers import (
-    EVERYDAY_CONNECTION,
-    content_length,
-    keep_in_response,
-    normal_name,
     without_nominated,
 )
 from proxy.wire.plain_response import PlainHead, read_plain
-from proxy.wire.response import is_plain_phrase
-
-if TYPE_CHECKING:
-    from proxy.forward.pool import Pool
 
 log = logging.getLogger("rolegate.forward")
 
-# An upstream that sends more header lines or bytes than this is broken or hostile.
-MAX_HEADER_COUNT = 256
-MAX_HEAD_BYTES = 128 * 1024
 
-NEVER = float("inf")
-
-
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(ResponseReading):
     """
     Sends requests and hands each response to its receiver.
 
     `deadline` is the monotonic second at which the pool's sweep gives up waiting.
     """
 
-    __slots__ = (
-        "_can_reuse",
-        "_content_length",
-        "_framing",
-        "_head_bytes",
-        "_is_blocked",
-        "_is_complete",
-        "_is_fresh",
-        "_is_paused",
-        "_left",
-        "_lines",
-        "_nominated",
-        "_parser",
-        "_phrase",
-        "_pool",
-        "_receiver",
-        "_request_ended",
-        "_saw_eof",
-        "_silent_bytes",
-        "_status",
-        "_timeouts",
-        "_transfer_encodings",
-        "deadline",
-        "transport",
-    )
-
-    def __init__(self, pool: "Pool") -> None:
-        self._pool = pool
-        self.transport: asyncio.Transport | None = None
-        self._receiver: Receiver | None = None
-        self._parser = httptools.HttpResponseParser(self)
-        self._request_ended = True
-        self.deadline = NEVER
-        self._phrase = b""
-        self._lines: list[bytes] = []
-        self._nominated: set[bytes] = set()
-        self._content_length: int | None = None
-        self._transfer_encodings: list[bytes] = []
-        self._head_bytes = 0
-        self._framing: Framing | None = None
-        self._is_blocked = False
-        self._is_complete = False
-        self._is_fresh = True
-        self._is_paused = False
-        self._left = 0
-        self._can_reuse = False
-        self._saw_eof = False
-        self._silent_bytes = 0
-        self._status = 0
-        self._timeouts = pool.timeouts
+    __slots__ = ()
 
     @property
     def is_open(self) -> bool:
@@ -146,6 +83,20 @@ class UpstreamConnection(asyncio.Protocol):
         self._set_deadline()
         if self.transport is not None:
             self.transport.resume_reading()
+
+    def expect_switch(self) -> None:
+        """Take a 101 for an answer; whatever comes, this was the last request on this connection."""
+        self._may_switch = True
+
+    def hand_over(self, taker: Taker) -> None:
+        """Give up the connection to `taker`; only its end is still ours to know."""
+        transport, ahead = self.transport, self._ahead
+        assert transport is not None
+        self._receiver = None
+        self._ahead = b""
+        self.deadline = NEVER
+        transport.pause_reading()
+        taker.take(transport, ahead, is_blocked=self._is_blocked, on_lost=self.connection_lost)
 
     def abort(self) -> None:
         """Drop the connection at once; nothing more reaches the receiver."""
@@ -215,6 +166,10 @@ class UpstreamConnection(asyncio.Protocol):
     def _feed(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as switch:
+            self._ahead = bytes(data[switch.args[0] :])
+            self._switch()
+            return
         except httptools.HttpParserError as error:
             if error.__context__ is not None and not isinstance(error.__context__, REFUSALS):
                 raise
@@ -282,100 +237,15 @@ class UpstreamConnection(asyncio.Protocol):
             wait_s = timeouts.response_s if self._request_ended else NEVER
         self.deadline = self._pool.now + wait_s
 
-    # The parser's events.
-
-    def on_message_begin(self) -> None:
-        """A response begins; a second one for the same request is not ours to pass on."""
-        if self._is_complete:
-            raise ResponseRefused
-        self._begin_head()
-
-    def on_status(self, phrase: bytes) -> None:
-        """Take the reason phrase, or a part of it."""
-        self._phrase += phrase
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header line, or one trailer, which is dropped."""
-        if self._framing is not None:
-            return
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > MAX_HEAD_BYTES or len(self._lines) > 4 * MAX_HEADER_COUNT:
-            raise ResponseRefused
-        if keep_in_response(name):
-            self._lines += (name, b": ", value, b"\r\n")
-            return
-        lowered = name.lower()
-        if lowered == b"content-length":
-            self._content_length = content_length(value)
-        elif lowered == b"transfer-encoding":
-            # Not a tab: llhttp takes `chunked<tab>` for a coding that it does not know, and reads no chunks.
-            self._transfer_encodings.append(value.strip(b" ").lower())
-        elif lowered == b"connection" and value not in EVERYDAY_CONNECTION:
-            self._nominated.update(normal_name(token.strip(b" \t")) for token in value.split(b","))
-
-    def on_headers_complete(self) -> None:
-        """Hand on the head, an interim one or the final one."""
-        receiver = self._receiver
-        if receiver is None or self._is_complete:
-            raise ResponseRefused
-        if self._phrase != b"OK" and not is_plain_phrase(self._phrase):
-            raise ResponseRefused
-        status = self._status = self._parser.get_status_code()
-        lines = without_nominated(self._lines, self._nominated) if self._nominated else self._lines
-        if status < 200:
-            if status == 101 or status < 100:
-                raise ResponseRefused  # nobody asked to switch
-            if self._transfer_encodings or self._content_length:
-                raise ResponseRefused  # RFC 9112 section 6.1: who announces a body here may send one, too
-            receiver.interim_response(status, self._phrase, lines)
-            return
-        encodings = self._transfer_encodings
-        framing = response_framing(receiver.method, status, encodings, self._content_length)
-        if framing is None or (encodings and self._parser.get_http_version() == "1.0"):
-            # RFC 9112 section 6.1: HTTP/1.0 has no chunks, somebody in between has mixed things up.
-            raise ResponseRefused
-        self._framing = framing
-        self._silent_bytes = 0
-        receiver.response_head(status, self._phrase, lines, framing, self._content_length)
-        if receiver.method == "HEAD":
-            self._end_without_body()
-
-    def on_chunk_header(self) -> None:
-        """Notice a body in chunks behind the answer to a HEAD, be it an empty one."""
-        if self._is_complete:
-            raise ResponseRefused
-
-    def on_body(self, data: bytes) -> None:
-        """Hand on a piece of the body."""
-        if self._is_complete or self._receiver is None:
-            raise ResponseRefused
-        self._silent_bytes = 0
-        self._receiver.response_body(data)
-
-    def on_message_complete(self) -> None:
-        """Note the end of the final response."""
-        if self._status >= 200:
-            self._is_complete = True
-            # The parser forgets once it goes on. What a 204 announces may follow it all the same.
-            self._can_reuse = self._parser.should_keep_alive() and not (
-                self._status == 204 and (self._transfer_encodings or self._content_length)
-            )
-
     # Ends.
 
-    def _begin_head(self) -> None:
-        self._phrase = b""
-        self._lines = []
-        self._nominated = set()
-        self._content_length = None
-        self._transfer_encodings = []
-        self._head_bytes = 0
-
-    def _end_without_body(self) -> None:
-        # llhttp does not know that this answers a HEAD and waits for the body that the length
-        # announces; a fresh parser reads the next response.
-        self._is_complete = True
-        self._can_reuse = self._parser.should_keep_alive()
+    def _switch(self) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            return
+        lines = without_nominated(self._lines, self._nominated)
+        if not receiver.response_switch(self._phrase, lines, self._named, self):
+            self._fail(Reason.UPSTREAM_MALFORMED)
 
     def _finish(self, receiver: Receiver) -> None:
         self._receiver = None
@@ -384,7 +254,7 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver.method == "HEAD":
             self._parser = httptools.HttpResponseParser(self)
         is_told = tell_end(receiver)
-        is_free = self._request_ended and not self._is_paused and not self._is_blocked
+        is_free = self._request_ended and not (self._is_paused or self._is_blocked or self._may_switch)
         # Only now: it may be lent to the next request at once.
         if is_told and is_free and self._can_reuse:
             self._pool.release(self)

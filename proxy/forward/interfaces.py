@@ -1,5 +1,7 @@
 """What the upstream side tells the one who forwarded a request."""
 
+from asyncio import Transport
+from collections.abc import Callable
 from typing import Protocol
 
 from proxy.model.decision import Reason
@@ -45,6 +47,18 @@ class Receiver(Protocol):
     def response_body(self, data: bytes) -> None:
         """Take a piece of the body, never empty."""
 
+    def response_trailer(self, name: bytes, value: bytes) -> None:
+        """Take a field that came behind the body."""
+
+    def response_switch(
+        self, phrase: bytes, lines: list[bytes], named: list[bytes], outbound: "Outbound"
+    ) -> bool:
+        """
+        Take a 101 with its Upgrade values, and have `outbound` handed over.
+
+        False if it answers nothing that was asked; then `response_failed` follows.
+        """
+
     def response_flush(self) -> None:
         """Send on what has come so far."""
 
@@ -59,6 +73,24 @@ class Receiver(Protocol):
 
     def upstream_blocked(self) -> None:
         """The upstream does not keep up; the request body has to wait."""
+
+
+class Taker(Protocol):
+    """Takes over a connection that leaves HTTP."""
+
+    def take(
+        self,
+        transport: Transport,
+        ahead: bytes,
+        *,
+        is_blocked: bool,
+        on_lost: Callable[[Exception | None], None],
+    ) -> None:
+        """
+        Take the connection, whose reading is paused, with what has come on it ahead.
+
+        `is_blocked` says that its peer does not keep up; `on_lost` has to be told when it is closed.
+        """
 
 
 class Outbound(Protocol):
@@ -78,6 +110,12 @@ class Outbound(Protocol):
 
     def resume(self) -> None:
         """Let the response come on."""
+
+    def expect_switch(self) -> None:
+        """The request asks for another protocol: a 101 may come, and no further request is sent."""
+
+    def hand_over(self, taker: Taker) -> None:
+        """Give up the connection to `taker`."""
 
     def abort(self) -> None:
         """Drop the connection; nothing more comes."""

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     UPSTREAM_RESET = "upstream-reset"
     UPSTREAM_MALFORMED = "upstream-malformed"
     CLIENT_GONE = "client-gone"
+    STREAM_IDLE = "stream-idle"
     COMPLETED = "completed"
 
 

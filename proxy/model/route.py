@@ -23,7 +23,8 @@ class Route:
     `hosts`: exact names or one leading `*.` (one label); empty means any host. `paths`: exact,
     `*` for one segment, `**` for the rest. `methods`: empty means any. `audiences`: empty means
     those of the issuer. `max_body_bytes` and `max_in_flight`: None means no limit. `timeouts`: None
-    means those of the upstream.
+    means those of the upstream. `upgrade`: protocols in lower case that a request may change to; it is
+    then a stream.
     """
 
     name: str
@@ -40,3 +41,6 @@ class Route:
     rate_limits: tuple[RateLimit, ...] = ()
     timeouts: Timeouts | None = None
     rewrite: Rewrite | None = None
+    upgrade: frozenset[str] = frozenset()
+    stream_idle_timeout_s: float = 300.0
+    streams_outlive_token: bool = False

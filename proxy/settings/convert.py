@@ -75,6 +75,9 @@ def _route(route: schema.Route, settings: Settings, limits: Mapping[str, RateLim
         rate_limits=tuple(limits[name] for name in route.rate_limits),
         timeouts=timeouts_on(route, settings.upstreams[route.upstream]),
         rewrite=rewrite_of(route.rewrite),
+        upgrade=frozenset(route.upgrade),
+        stream_idle_timeout_s=route.timeouts.idle,
+        streams_outlive_token=route.unsafe_streams_outlive_token,
         policy=Policy(
             route=route.name,
             allow=tuple(map(_rule, route.allow)),

@@ -36,6 +36,7 @@ from proxy.settings.syntax import (
     PathPattern,
     Text,
     TokenType,
+    UpgradeProtocol,
     Word,
     WorkerCount,
     WorkingFile,
@@ -229,8 +230,17 @@ class Route(Section):
     max_body: BodySize | None = setting(
         None, "Largest request body; more is refused with 413. No limit by default: bodies stream."
     )
-    timeouts: RouteTimeouts = section(RouteTimeouts, "How long the upstream may take here.")
+    timeouts: RouteTimeouts = section(RouteTimeouts, "How long upstream and streams may take here.")
     rewrite: Rewrite = section(Rewrite, "The path prefix that is exchanged on the way upstream.")
+    upgrade: tuple[UpgradeProtocol, ...] = setting(
+        (),
+        "Protocols that a request may change its connection to, such as `websocket`; what passes then is no"
+        " longer looked at. An upgrade that is not listed is ignored.",
+        min_length=1,
+    )
+    unsafe_streams_outlive_token: Flag = setting(
+        False, "Leave an upgraded connection open when the token that opened it has expired."
+    )
     allow: tuple[Rule, ...] = setting((), "Rules that let a request pass; without a match it is denied.")
     deny: tuple[Rule, ...] = setting((), "Rules that stop a request, asked before those that allow.")
     rate_limits: tuple[Name, ...] = setting(

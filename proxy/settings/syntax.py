@@ -36,6 +36,9 @@ _RESERVED_HEADERS = frozenset(
     )
 )
 
+# Protocols that carry requests: behind an upgrade to one of them nobody would judge those any more.
+_CARRY_REQUESTS = frozenset({"h2c", "h2", "h3", "http", "https", "tls", "ssl", "connect-udp", "connect-ip"})
+
 # Signed by the same key for the same audience, these say something else than "the bearer may
 # ask"; `typ` is all that tells them from an access token (RFC 8725, 3.11).
 _NEVER_A_CREDENTIAL = frozenset(
@@ -101,6 +104,15 @@ def _header_name(value: str) -> str:
     if value.lower() in _RESERVED_HEADERS or value.lower().startswith("x-forwarded-"):
         raise refused("is refused: the header has a meaning of its own in HTTP")
     return value
+
+
+def _upgrade_protocol(value: str) -> str:
+    name, slash, version = value.partition("/")
+    if not _TOKEN.fullmatch(name) or (slash and not _TOKEN.fullmatch(version)) or len(value) > 64:
+        raise expected("a protocol such as `websocket`, or with its version as in `SPDY/3.1`")
+    if name.lower() in _CARRY_REQUESTS:
+        raise refused("is refused: requests inside it would pass without a decision")
+    return value.lower()
 
 
 def _token_type(value: str) -> str:
@@ -187,6 +199,9 @@ Method = Annotated[str, _Strict, AfterValidator(_method), Kind("method"), _STRIN
 
 HeaderName = Annotated[str, _Strict, AfterValidator(_header_name), Kind("header name"), _STRING]
 """A header that carries the identity."""
+
+UpgradeProtocol = Annotated[str, _Strict, AfterValidator(_upgrade_protocol), Kind("protocol"), _STRING]
+"""A protocol that a connection may change to, lower case."""
 
 TokenType = Annotated[str, _Strict, AfterValidator(_token_type), Kind("token type")]
 """A `typ` that is welcome, lower case, without `application/`."""

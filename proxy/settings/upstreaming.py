@@ -54,6 +54,7 @@ class RouteTimeouts(Section):
 
     response: Duration | None = setting(None, "For the head of the response to arrive.")
     body_idle: Duration | None = setting(None, "Between two pieces of the response body.")
+    idle: Duration = setting("5m", "Without a byte in either direction on an upgraded connection.")
 
 
 class Rewrite(Section):

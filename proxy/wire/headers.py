@@ -29,6 +29,7 @@ class Kind(IntEnum):
     TRACEPARENT = 9
     TRACESTATE = 10
     FORWARDED_PROTO = 11
+    TE = 12
 
 
 SPECIAL = {
@@ -42,6 +43,7 @@ SPECIAL = {
     b"x-forwarded-proto": Kind.FORWARDED_PROTO,
     b"traceparent": Kind.TRACEPARENT,
     b"tracestate": Kind.TRACESTATE,
+    b"te": Kind.TE,
 }
 
 HOP_BY_HOP = frozenset(
@@ -196,6 +198,9 @@ class SortedHeaders:
 # 2**64 - 1, where parsers stop counting, has twenty digits.
 MAX_LENGTH_DIGITS = 20
 
+# RFC 9110 section 10.1.4: `TE` goes with a `Connection` that names it. We pass trailers on, so we may say so.
+TAKES_TRAILERS = b"Connection: TE\r\nTE"
+
 EVERYDAY_CONNECTION = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 
 
@@ -234,6 +239,8 @@ def sort_headers(headers: Headers, rules: RequestHeaders) -> SortedHeaders:  # n
             found.tracestates.append(value)
         elif kind is Kind.FORWARDED_PROTO:
             found.forwarded_protos += (value,)
+        elif kind is Kind.TE and value.strip(b" \t").lower() == b"trailers" and TAKES_TRAILERS not in kept:
+            kept += (TAKES_TRAILERS, b": ", b"trailers", b"\r\n")
     if found.nominated:
         found.kept = without_nominated(kept, found.nominated)
     return found

@@ -46,6 +46,7 @@ class HeaderBlock:
         "expects_continue",
         "framing",
         "framing_lines",
+        "headers",
         "kept",
         "rules",
         "scheme",
@@ -58,6 +59,7 @@ class HeaderBlock:
         self, version: str, headers: Headers, rules: RequestHeaders, peer: Peer, trusted: Networks
     ) -> None:
         found = sort_headers(headers, rules)
+        self.headers = headers
         self.rules = rules
         self.trusted = trusted
         self.framing = request_framing(version, found)

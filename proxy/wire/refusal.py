@@ -211,7 +211,9 @@ REFUSALS: dict[Reason, Refusal] = {
     ),
 }
 
-NOT_REFUSALS = frozenset({Reason.ALLOWED, Reason.PUBLIC, Reason.COMPLETED, Reason.CLIENT_GONE})
+NOT_REFUSALS = frozenset(
+    {Reason.ALLOWED, Reason.PUBLIC, Reason.COMPLETED, Reason.CLIENT_GONE, Reason.STREAM_IDLE}
+)
 """Reasons that never end in a response of ours."""
 
 

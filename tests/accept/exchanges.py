@@ -51,6 +51,9 @@ class Told:
         if self.owner.refuses_bodies:
             self.finish(keep_alive=False)
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        self.events.append((name, value))
+
     def end(self) -> None:
         self.events.append("end")
         if self.owner.answers:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.accept.closing import close_in_one, end_sending, reset, reset_on_close
+from proxy.accept.closing import close_in_one, end_sending
+from proxy.resetting import reset, reset_on_close
 from tests.kit.ports import LOOPBACK
 
 

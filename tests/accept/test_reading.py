@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.accept.limits import Limits
-from proxy.accept.reading import Problem, RequestReader
+from proxy.accept.reading import MAX_AHEAD_BYTES, Problem, RequestReader
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
 
@@ -34,6 +34,9 @@ class Notes:
     def body(self, data: bytes) -> None:
         self.events.append(data)
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        self.events.append((name, value))
+
     def end(self) -> None:
         self.events.append("end")
 
@@ -63,17 +66,60 @@ def test_byte_by_byte() -> None:
     assert read(*[bytes([octet]) for octet in GET * 3]) == (GET_EVENTS * 3, None)
 
 
-def test_a_body_is_told_piece_by_piece_and_a_trailer_not_at_all() -> None:
+def test_a_body_is_told_piece_by_piece_and_a_trailer_behind_it() -> None:
     head = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     events, problem = read(head + b"1\r\na\r\n", b"2\r\nbc\r\n0\r\nX-T: v\r\n\r\n" + GET)
     assert problem is None
-    assert events[1:] == [b"a", b"bc", "end", *GET_EVENTS]
+    assert events[1:] == [b"a", b"bc", (b"X-T", b"v"), "end", *GET_EVENTS]
 
 
 def test_an_upgrade_is_told_as_the_last_request() -> None:
     events, problem = read(b"GET /a HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n" + GET)
     assert problem is not None
     assert [event[-1] if isinstance(event, tuple) else event for event in events] == [False, "end"]
+
+
+UPGRADE = b"GET /a HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\n"
+
+
+@pytest.mark.parametrize("place", [1, len(UPGRADE) - 1, len(UPGRADE), len(UPGRADE) + 2])
+def test_what_comes_behind_an_upgrade_is_kept_and_not_read(place: int) -> None:
+    reader = RequestReader(LIMITS, Notes())
+    data = UPGRADE + GET
+    problem = reader.feed(data[:place])
+    if problem is None:
+        assert reader.ahead == (bytearray() if place >= len(UPGRADE) else None)
+        problem = reader.feed(data[place:])
+        assert reader.ahead == bytearray(GET)
+    else:
+        assert reader.ahead == bytearray(data[len(UPGRADE) : place])
+    assert problem is not None
+
+
+def test_what_is_kept_ahead_has_a_limit() -> None:
+    reader = RequestReader(LIMITS, Notes())
+    assert not reader.keep_ahead(b"nobody asked")
+    assert reader.ahead is None
+    reader.feed(UPGRADE)
+    assert not reader.keep_ahead(b"a" * MAX_AHEAD_BYTES)
+    assert reader.keep_ahead(b"a")
+
+
+def test_http_1_0_knows_no_upgrade() -> None:
+    reader = RequestReader(LIMITS, Notes())
+    reader.feed(UPGRADE.replace(b"1.1", b"1.0"))
+    assert (reader.ahead, reader.is_final) == (None, True)
+
+
+def test_trailers_have_the_limits_of_a_head_and_each_body_its_own() -> None:
+    head = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    whole = head + b"A: b\r\n" * 9 + b"\r\n"
+    events, problem = read(whole, whole)
+    assert (events.count((b"A", b"b")), problem) == (18, None)
+    events, problem = read(head + b"A: b\r\n" * 10 + b"\r\n")
+    assert problem is not None
+    assert problem[0] is Reason.HEADERS_TOO_LARGE
+    assert "end" not in events
 
 
 @pytest.mark.parametrize(

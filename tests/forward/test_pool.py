@@ -56,6 +56,13 @@ class Receiving:
 
     def response_body(self, data: bytes) -> None: ...
 
+    def response_trailer(self, name: bytes, value: bytes) -> None: ...
+
+    def response_switch(
+        self, phrase: bytes, lines: list[bytes], named: list[bytes], outbound: Outbound
+    ) -> bool:
+        return False
+
     def response_flush(self) -> None: ...
 
     def response_end(self) -> None:

@@ -42,6 +42,7 @@ class Answer:
     headers: Headers = field(default_factory=list)
     interim: list[int] = field(default_factory=list)
     body: bytes = b""
+    trailers: Headers = field(default_factory=list)
     end: str = ""
     framing: Framing | None = None
     is_reused: bool = False
@@ -83,6 +84,16 @@ class Receiving:
         assert self.answer.end == ""
         assert data
         self.answer.body += data
+
+    def response_trailer(self, name: bytes, value: bytes) -> None:
+        assert self.answer.framing is Framing.CHUNKED
+        assert self.answer.end == ""
+        self.answer.trailers.append((name, value))
+
+    def response_switch(
+        self, phrase: bytes, lines: list[bytes], named: list[bytes], outbound: Outbound
+    ) -> bool:
+        raise AssertionError("nobody asked to switch")
 
     def response_flush(self) -> None: ...
 

@@ -57,6 +57,9 @@ class Notes:
         assert not self.messages[-1].is_complete
         self.messages[-1].body += data
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        assert not self.messages[-1].is_complete
+
     def end(self) -> None:
         assert not self.messages[-1].is_complete
         self.messages[-1].is_complete = True

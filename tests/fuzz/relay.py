@@ -9,7 +9,7 @@ import h11
 
 from proxy.forward.connection import UpstreamConnection
 from proxy.forward.pool import Pool
-from proxy.interfaces import Client
+from proxy.interfaces import Client, Taker
 from proxy.model.decision import Reason
 from proxy.reply import Reply
 from proxy.tasks import TaskOwner
@@ -44,6 +44,10 @@ class Relaying(Receiving):
         super().response_body(data)
         self.reply.body(data)
 
+    def response_trailer(self, name: bytes, value: bytes) -> None:
+        super().response_trailer(name, value)
+        self.reply.trailer(name, value)
+
     def response_flush(self) -> None:
         self.reply.flush()
 
@@ -63,6 +67,10 @@ class Written(Wire):
     """The client's side: all that was written to it."""
 
     is_blocked = False
+    asks_to_switch = False
+
+    def hand_over(self, taker: Taker) -> None:
+        raise AssertionError("nobody asked to switch")
 
     def pause_request(self) -> None: ...
 

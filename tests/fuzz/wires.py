@@ -21,6 +21,9 @@ class Wire(asyncio.Transport):
     def write_eof(self) -> None:
         self.has_ended = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def can_write_eof(self) -> bool:
         return True
 

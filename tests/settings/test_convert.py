@@ -61,6 +61,9 @@ def test_routes_keep_everything_that_is_written(tmp_path: Path) -> None:
             ),
             timeouts=Timeouts(response_s=7.0, body_idle_s=8.0),
             rewrite=Rewrite(prefix="/z"),
+            upgrade=frozenset({"websocket", "spdy/3.1"}),
+            stream_idle_timeout_s=7.0,
+            streams_outlive_token=True,
             policy=Policy(
                 route="n",
                 allow=(

@@ -75,7 +75,8 @@ FULL = r"""
         "upstream": "u", "public": false, "audiences": ["a"], "encoded_slashes": true,
         "unsafe_forward_credential": true, "max_body": "1MiB",
         "rate_limits": ["i"], "max_in_flight": 8,
-        "timeouts": {"response": "7s", "body_idle": "8s"}, "rewrite": {"add_prefix": "/z"},
+        "timeouts": {"response": "7s", "body_idle": "8s", "idle": "7s"}, "rewrite": {"add_prefix": "/z"},
+        "upgrade": ["WebSocket", "SPDY/3.1"], "unsafe_streams_outlive_token": true,
         "allow": [{
             "roles": ["r"], "issuers": ["idp"], "methods": ["GET"], "paths": ["/x/*"], "claims": {"a": 1}
         }],
@@ -96,6 +97,9 @@ def test_every_key_is_read_from_json(tmp_path: Path) -> None:
     assert settings.roles["r"].bindings[0].expires == 1_801_418_400.0
     assert settings.upstreams["u"].endpoints[0].host == "::1"
     assert settings.routes[0].max_body == 1_048_576
+    assert settings.routes[0].upgrade == ("websocket", "spdy/3.1")
+    assert settings.routes[0].timeouts.idle == 7.0
+    assert settings.routes[0].unsafe_streams_outlive_token is True
     assert settings.routes[0].unsafe_forward_credential is True
 
 

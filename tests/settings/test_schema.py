@@ -99,6 +99,7 @@ def test_defaults_of_an_upstream_and_a_route(tmp_path: Path) -> None:
     assert (route.public, route.encoded_slashes, route.unsafe_forward_credential) == (False, False, False)
     assert (route.match.hosts, route.match.methods, route.audiences, route.deny) == ((), (), (), ())
     assert route.max_body is None
+    assert (route.upgrade, route.timeouts.idle, route.unsafe_streams_outlive_token) == ((), 300.0, False)
 
 
 def test_nothing_of_a_value_prints(tmp_path: Path) -> None:

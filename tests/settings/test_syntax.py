@@ -214,3 +214,20 @@ def test_workers_are_counted_or_left_to_the_machine(value: object) -> None:
 @pytest.mark.parametrize("value", [0, -1, syntax.MOST_WORKERS + 1, True, 1.0, "1", "AUTO", "", None, []])
 def test_anything_else_is_no_number_of_workers(value: object) -> None:
     assert message_of(syntax.WorkerCount, value).startswith("expected a number from 1 to 64, or `auto`")
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [("websocket", "websocket"), ("SPDY/3.1", "spdy/3.1"), ("tcp", "tcp")]
+)
+def test_upgrade_protocol_is_kept_in_one_spelling(written: str, kept: str) -> None:
+    assert read(syntax.UpgradeProtocol, written) == kept
+
+
+@pytest.mark.parametrize("protocol", ["", "a b", "a/", "/1", "a/b/c", "a,b", "websocket\r\nX: y", "a" * 65])
+def test_what_is_no_upgrade_protocol_is_refused(protocol: str) -> None:
+    assert "a protocol such as" in message_of(syntax.UpgradeProtocol, protocol)
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "H2C", "h2", "HTTP/2.0", "TLS/1.0", "connect-udp"])
+def test_upgrade_protocols_that_carry_requests_are_refused(protocol: str) -> None:
+    assert "without a decision" in message_of(syntax.UpgradeProtocol, protocol)
