@@ -20,11 +20,11 @@ from proxy.wire.framing import Framing
 class IdentitySource(Protocol):
     """Turns an unverified token into an identity, or into the decision that refuses it."""
 
-    def recall(self, credential: Credential, now: float) -> Identity | None:
-        """Return the identity remembered for this very credential, if it still stands."""
+    def recall(self, credential: Credential, now: float) -> Identity | Decision | None:
+        """Return the answer remembered for this very credential, if it still stands."""
 
-    def remember(self, credential: Credential, identity: Identity) -> None:
-        """Remember who presents this credential, for as long as nothing changes."""
+    def remember(self, credential: Credential, found: Identity | Decision, now: float) -> None:
+        """Remember the answer for this credential, for as long as nothing changes."""
 
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         """Return the answer if it needs no waiting, else None."""

@@ -159,15 +159,18 @@ class Exchange(Relaying):
             self._decide(judge(self._passage, None, request, now))
             return
         identities = self._live.identities
-        found = identities.recall(credential, now) or identities.find(credential.unverified_token, now)
+        found = identities.recall(credential, now)
         if found is None:
             token = credential.unverified_token
-            self._environment.tasks.spawn(self._ask_slowly(token), name=f"identify {self.request_id}")
-        elif isinstance(found, Decision):
+            found = identities.find(token, now)
+            if found is None:
+                self._environment.tasks.spawn(self._ask_slowly(token), name=f"identify {self.request_id}")
+                return
+            identities.remember(credential, found, now)
+        if isinstance(found, Decision):
             self._decide(found)
         else:
             self.identity = found
-            identities.remember(credential, found)
             self._decide(judge(self._passage, found, request, now))
 
     async def _ask_slowly(self, unverified_token: bytes) -> None:

@@ -22,10 +22,10 @@ class NoRoutes:
 
 
 class NoIdentities:
-    def recall(self, credential: Credential, now: float) -> Identity | None:
+    def recall(self, credential: Credential, now: float) -> Identity | Decision | None:
         return None
 
-    def remember(self, credential: Credential, identity: Identity) -> None:
+    def remember(self, credential: Credential, found: Identity | Decision, now: float) -> None:
         raise NotImplementedError
 
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:

@@ -23,6 +23,9 @@ from proxy.model.identity import Identity
 KEY_REASONS = frozenset({Reason.KEY_UNKNOWN, Reason.KEYS_UNAVAILABLE})
 """The refusals that newer keys could turn into a yes."""
 
+LONGEST_MEMORY_S = 10.0
+"""A refusal is remembered with its credential for no longer than this, whatever the failure cache does."""
+
 
 class Resolver:
     """
@@ -66,18 +69,34 @@ class Resolver:
         self.failures.hits += previous.failures.hits
         self.verifications += previous.verifications
 
-    def recall(self, credential: Credential, now: float) -> Identity | None:
-        """Return the identity remembered for this very credential, if it still stands."""
-        identity = credential.identity
+    def recall(self, credential: Credential, now: float) -> Identity | Decision | None:
+        """Return the answer remembered for this very credential, if it still stands."""
         # The epoch is ours alone: nothing that another configuration resolved stands here.
-        if identity is None or credential.epoch is not self._epoch or now >= identity.expires_at:
+        if credential.epoch is not self._epoch:
             return None
-        self.cache.hits += 1
-        return identity
+        identity = credential.identity
+        if identity is not None and now < identity.expires_at:
+            self.cache.hits += 1
+            return identity
+        if credential.refusal is None or not credential.refused_until - LONGEST_MEMORY_S <= now:
+            return None  # a clock that was set back must not keep a refusal alive
+        if now >= credential.refused_until:
+            return None
+        self.failures.hits += 1
+        return credential.refusal
 
-    def remember(self, credential: Credential, identity: Identity) -> None:
-        """Remember who presents this credential, until an issuer's keys change."""
-        credential.identity, credential.epoch = identity, self._epoch
+    def remember(self, credential: Credential, found: Identity | Decision, now: float) -> None:
+        """Remember the answer for this credential, until it ends or an issuer's keys change."""
+        credential.epoch = self._epoch
+        if not isinstance(found, Decision):
+            credential.identity, credential.refusal = found, None
+            return
+        credential.identity = credential.refusal = None
+        failure = self.failures.get(credential.unverified_token, now)
+        # Newer keys may turn some refusals into a yes; whether they may be fetched is asked each time.
+        if failure is not None and failure.decision.reason not in KEY_REASONS:
+            credential.refusal = failure.decision
+            credential.refused_until = min(failure.until, now + LONGEST_MEMORY_S)
 
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         """Return who sends the token, or the denial; None if keys must be fetched to tell."""

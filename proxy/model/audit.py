@@ -7,6 +7,7 @@ and text that came unread from a client is escaped by the JSON encoder.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -103,11 +104,17 @@ _WITH_USERINFO = re.compile(rb"\A((?:[A-Za-z][A-Za-z0-9+.\-]*+:)?//|)[^/?#]*@")
 _SECRETS_BEHIND = re.compile(rb"[?;#]")
 
 
+@lru_cache(maxsize=1024)
+def _address_text(address: str) -> str:
+    """Return the address of an endpoint as JSON; there are few, and each outcome has one."""
+    return json_text(address)
+
+
 def outcome_members(flow: Flow, duration_s: float) -> str:
     """Return the members that say how a forwarded request ended; one attempt goes without saying."""
     failed = flow.failed_addresses
     attempts = f'"attempts":{len(failed) + 1},"failed_upstreams":{json_text(failed)},' if failed else ""
     return (
-        f'{attempts}"upstream":{json_text(flow.upstream_address)},"status":{flow.status},"reason":"{flow.reason.value}",'
+        f'{attempts}"upstream":{_address_text(flow.upstream_address)},"status":{flow.status},"reason":"{flow.reason.value}",'
         f'"bytes_in":{flow.bytes_in},"bytes_out":{flow.bytes_out},"duration_ms":{duration_s * 1000:.3f}'
     )

@@ -8,6 +8,7 @@ from proxy.identify.fetch import HttpFetch
 from proxy.identify.issuers import Issuer, KeyTimes
 from proxy.identify.keyring import KeyRing
 from proxy.identify.resolver import Resolver
+from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
 from proxy.tasks import TaskOwner
@@ -351,3 +352,61 @@ async def test_a_token_of_tomorrow_is_looked_at_again_every_second(scene: Scene)
     assert scene.resolver.verifications == 1
     scene.clock.now += 11
     assert isinstance(scene.find(token), Identity)
+
+
+def forged(scene: Scene) -> bytes:
+    """Return a token whose signature was changed in the middle."""
+    token = scene.token()
+    return token[:-20] + (b"B" * 16 if token[-20:-4] == b"A" * 16 else b"A" * 16) + token[-4:]
+
+
+async def recalled(scene: Scene, token: bytes) -> Credential:
+    """Return the credential of a request whose answer was found and remembered."""
+    await scene.ring.prefetch()
+    credential = Credential(token)
+    found = scene.find(token)
+    assert found is not None
+    scene.resolver.remember(credential, found, scene.clock())
+    return credential
+
+
+async def test_a_credential_remembers_its_identity_until_it_ends(scene: Scene) -> None:
+    credential = await recalled(scene, scene.token())
+    identity = scene.find(credential.unverified_token)
+    assert isinstance(identity, Identity)
+    assert scene.resolver.recall(credential, scene.clock()) is identity
+    assert scene.resolver.recall(credential, identity.expires_at - 0.1) is identity
+    assert scene.resolver.recall(credential, identity.expires_at) is None
+
+
+async def test_a_credential_remembers_its_refusal_no_longer_than_the_cache(scene: Scene) -> None:
+    credential = await recalled(scene, forged(scene))
+    refused = DENIALS[Reason.SIGNATURE_INVALID]
+    now = scene.clock()
+    hits = scene.resolver.failures.hits
+    assert scene.resolver.recall(credential, now) is refused
+    assert scene.resolver.failures.hits == hits + 1
+    assert scene.resolver.recall(credential, now + 9.9) is refused
+    assert scene.resolver.recall(credential, now + 10) is None
+    assert scene.resolver.recall(credential, now - 1) is None
+
+
+async def test_what_is_remembered_goes_when_the_keys_change(scene: Scene) -> None:
+    good, bad = await recalled(scene, scene.token()), await recalled(scene, forged(scene))
+    scene.resolver._forget(scene.resolver._by_url[scene.provider.url].alias)
+    assert scene.resolver.recall(good, scene.clock()) is None
+    assert scene.resolver.recall(bad, scene.clock()) is None
+
+
+async def test_nothing_is_remembered_for_another_configuration(scene: Scene) -> None:
+    credential = await recalled(scene, scene.token())
+    another = Resolver(scene.resolver._by_url.values(), scene.ring, TokenCache(100), a_builder(scene.mapper))
+    assert another.recall(credential, scene.clock()) is None
+
+
+async def test_a_refusal_that_newer_keys_may_lift_is_asked_for_each_time(scene: Scene) -> None:
+    await scene.ring.prefetch()
+    token = scene.token(TWO)
+    credential = Credential(token)
+    scene.resolver.remember(credential, DENIALS[Reason.KEY_UNKNOWN], scene.clock())
+    assert scene.resolver.recall(credential, scene.clock()) is None
