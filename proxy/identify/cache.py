@@ -12,8 +12,17 @@ from hashlib import sha256
 from proxy.model.identity import Identity
 
 
+def digest_of(unverified_token: bytes) -> bytes:
+    """Return what stands for a token where it is kept: nothing that a memory dump could give away."""
+    return sha256(unverified_token).digest()
+
+
 class TokenCache:
-    """Holds at most `max_entries` identities; the one not asked for the longest goes first."""
+    """
+    Holds at most `max_entries` identities; the one not asked for the longest goes first.
+
+    A token is named by its digest (`digest_of`).
+    """
 
     __slots__ = ("_entries", "_max_entries", "hits", "misses")
 
@@ -25,31 +34,30 @@ class TokenCache:
         self.hits = 0
         self.misses = 0
 
-    def get(self, unverified_token: bytes, now: float) -> Identity | None:
+    def get(self, digest: bytes, now: float) -> Identity | None:
         """Return the identity of a token that was verified and is valid at `now`."""
-        # The digest: the cache holds no token that a memory dump could give away.
-        key, entries = sha256(unverified_token).digest(), self._entries
-        identity = entries.get(key)
+        entries = self._entries
+        identity = entries.get(digest)
         if identity is None:
             self.misses += 1
             return None
         if now >= identity.expires_at:
             self.misses += 1
-            del entries[key]
+            del entries[digest]
             return None
-        entries.move_to_end(key)
+        entries.move_to_end(digest)
         self.hits += 1
         return identity
 
-    def put(self, verified_token: bytes, identity: Identity, now: float) -> None:
+    def put(self, digest: bytes, identity: Identity, now: float) -> None:
         """Remember an identity until it expires."""
-        key, entries = sha256(verified_token).digest(), self._entries
-        entries.pop(key, None)
+        entries = self._entries
+        entries.pop(digest, None)
         if now >= identity.expires_at:
             return
         if len(entries) >= self._max_entries:
             entries.popitem(last=False)
-        entries[key] = identity
+        entries[digest] = identity
 
     def count_on(self, previous: "TokenCache") -> None:
         """Go on with the counts of a cache that this one replaces, and with none of its entries."""

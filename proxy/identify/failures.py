@@ -8,7 +8,6 @@ that there are no keys is never remembered.
 """
 
 from collections import OrderedDict
-from hashlib import sha256
 from typing import NamedTuple
 
 from proxy.identify.interfaces import Refusal
@@ -34,7 +33,7 @@ class Failure(NamedTuple):
 
 
 class FailureCache:
-    """Holds at most `max_entries` refusals; the oldest goes first."""
+    """Holds at most `max_entries` refusals; the oldest goes first. A token is named by its digest."""
 
     __slots__ = ("_entries", "_max_entries", "_ttl_s", "hits")
 
@@ -44,27 +43,27 @@ class FailureCache:
         self._entries: OrderedDict[bytes, Failure] = OrderedDict()
         self.hits = 0
 
-    def get(self, unverified_token: bytes, now: float) -> Failure | None:
+    def get(self, digest: bytes, now: float) -> Failure | None:
         """Return how the token was refused, if that was a moment ago."""
-        failure = self._entries.get(sha256(unverified_token).digest())
+        failure = self._entries.get(digest)
         # A clock that was set back must not keep an entry alive.
         if failure is None or not failure.since <= now < failure.until:
             return None
         self.hits += 1
         return failure
 
-    def put(self, unverified_token: bytes, refusal: Refusal, now: float) -> None:
+    def put(self, digest: bytes, refusal: Refusal, now: float) -> None:
         """Remember a refusal, unless the next look could well end otherwise."""
         if refusal.reason in NEVER_REMEMBERED:
             return
         ttl_s = self._ttl_s
         if refusal.reason is Reason.TOKEN_NOT_YET_VALID:
             ttl_s = min(ttl_s, NOT_YET_VALID_S)
-        entries, key = self._entries, sha256(unverified_token).digest()
-        entries.pop(key, None)
+        entries = self._entries
+        entries.pop(digest, None)
         if len(entries) >= self._max_entries:
             entries.popitem(last=False)
-        entries[key] = Failure(DENIALS[refusal.reason], refusal.issuer, now, now + ttl_s)
+        entries[digest] = Failure(DENIALS[refusal.reason], refusal.issuer, now, now + ttl_s)
 
     def forget(self, issuer: str) -> None:
         """Forget every refusal of tokens that name this issuer (an alias)."""

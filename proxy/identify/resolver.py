@@ -8,7 +8,7 @@ and then `fetch` waits for it once. Every denial here is prebuilt; the detail is
 from collections.abc import Callable, Iterable
 
 from proxy.identify import jwt
-from proxy.identify.cache import TokenCache
+from proxy.identify.cache import TokenCache, digest_of
 from proxy.identify.claims import IdentityBuilder
 from proxy.identify.failures import FailureCache
 from proxy.identify.header import shown
@@ -92,7 +92,7 @@ class Resolver:
             credential.identity, credential.refusal = found, None
             return
         credential.identity = credential.refusal = None
-        failure = self.failures.get(credential.unverified_token, now)
+        failure = self.failures.get(digest_of(credential.unverified_token), now)
         # Newer keys may turn some refusals into a yes; whether they may be fetched is asked each time.
         if failure is not None and failure.decision.reason not in KEY_REASONS:
             credential.refusal = failure.decision
@@ -103,18 +103,19 @@ class Resolver:
         # Before hashing: work must not grow with what an attacker sends.
         if len(unverified_token) > self._max_token_bytes:
             return DENIALS[Reason.TOKEN_TOO_LARGE]
-        identity = self.cache.get(unverified_token, now)
+        digest = digest_of(unverified_token)
+        identity = self.cache.get(digest, now)
         if identity is not None:
             return identity
-        failure = self.failures.get(unverified_token, now)
+        failure = self.failures.get(digest, now)
         if failure is not None:
             return None if self._may_help(failure.decision.reason, failure.issuer) else failure.decision
-        result = self._verify(unverified_token, now)
+        result = self._verify(unverified_token, digest, now)
         if not isinstance(result, Refusal):
             return result
         if self._may_help(result.reason, result.issuer):
             return None
-        self.failures.put(unverified_token, result, now)
+        self.failures.put(digest, result, now)
         return DENIALS[result.reason]
 
     async def fetch(self, unverified_token: bytes, now: Callable[[], float]) -> Identity | Decision:
@@ -124,14 +125,15 @@ class Resolver:
         Waits as long as a fetch may take (`KeyTimes.timeout_s`). Cancelling it does not cancel
         the fetch, which others may be waiting for.
         """
-        result = self._verify(unverified_token, now())
+        digest = digest_of(unverified_token)
+        result = self._verify(unverified_token, digest, now())
         if isinstance(result, Refusal) and result.reason in KEY_REASONS and result.issuer is not None:
             if self._keys.may_fetch(result.issuer):
                 await self._keys.refresh(result.issuer)
-            result = self._verify(unverified_token, now())
+            result = self._verify(unverified_token, digest, now())
         if not isinstance(result, Refusal):
             return result
-        self.failures.put(unverified_token, result, now())
+        self.failures.put(digest, result, now())
         return DENIALS[result.reason]
 
     def explain_refusal(self, unverified_token: bytes, now: float) -> list[str]:
@@ -162,13 +164,13 @@ class Resolver:
         self.cache.forget(issuer)
         self.failures.forget(issuer)
 
-    def _verify(self, unverified_token: bytes, now: float) -> Identity | Refusal:
+    def _verify(self, unverified_token: bytes, digest: bytes, now: float) -> Identity | Refusal:
         self.verifications += 1
         result = jwt.verify(unverified_token, self._by_url, self._keys, now)
         if isinstance(result, Refusal):
             return result
         identity = self._builder.build(result, now)
-        self.cache.put(unverified_token, identity, now)
+        self.cache.put(digest, identity, now)
         return identity
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from proxy.identify.cache import digest_of
 from proxy.identify.failures import NOT_YET_VALID_S, FailureCache
 from proxy.identify.interfaces import Refusal
 from proxy.model.decision import DENIALS, Reason
@@ -73,6 +74,6 @@ def test_the_refusals_of_one_issuer_are_forgotten() -> None:
 
 def test_no_token_shows() -> None:
     cache = FailureCache()
-    cache.put(b"secret", BAD, NOW)
+    cache.put(digest_of(b"secret"), BAD, NOW)
     assert repr(cache) == "<FailureCache 1 entries, 0 hits>"
-    assert b"secret" not in cache._entries
+    assert digest_of(b"secret") not in cache._entries
