@@ -1,5 +1,7 @@
 """
-Components: a test names what it needs, and is skipped by name where that is missing.
+What holds for all tests: the event loop of production, unless a module asks for both, and components.
+
+A test names the components that it needs, and is skipped by name where one is missing.
 
 With `ROLEGATE_NO_SKIP=1` a skip is a failure, so that a test run of which nobody sees the skips cannot
 pass for a complete one.
@@ -11,7 +13,10 @@ from typing import TypeVar
 
 import pytest
 
+from tests.kit.loops import pytest_asyncio_loop_factories
 from tests.kit.programs import is_present
+
+__all__ = ["pytest_asyncio_loop_factories"]
 
 NO_SKIP = "ROLEGATE_NO_SKIP"
 

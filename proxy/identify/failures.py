@@ -44,13 +44,16 @@ class FailureCache:
         self.hits = 0
 
     def get(self, digest: bytes, now: float) -> Failure | None:
-        """Return how the token was refused, if that was a moment ago."""
+        """Return how the token was refused, if that was a moment ago, and count that it was asked for."""
+        failure = self.look(digest, now)
+        self.hits += failure is not None
+        return failure
+
+    def look(self, digest: bytes, now: float) -> Failure | None:
+        """Return the same without counting."""
         failure = self._entries.get(digest)
         # A clock that was set back must not keep an entry alive.
-        if failure is None or not failure.since <= now < failure.until:
-            return None
-        self.hits += 1
-        return failure
+        return failure if failure is not None and failure.since <= now < failure.until else None
 
     def put(self, digest: bytes, refusal: Refusal, now: float) -> None:
         """Remember a refusal, unless the next look could well end otherwise."""

@@ -92,7 +92,7 @@ class Resolver:
             credential.identity, credential.refusal = found, None
             return
         credential.identity = credential.refusal = None
-        failure = self.failures.get(digest_of(credential.unverified_token), now)
+        failure = self.failures.look(digest_of(credential.unverified_token), now)
         # Newer keys may turn some refusals into a yes; whether they may be fetched is asked each time.
         if failure is not None and failure.decision.reason not in KEY_REASONS:
             credential.refusal = failure.decision
