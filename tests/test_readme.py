@@ -1,4 +1,4 @@
-"""The commands in the README do what it says."""
+"""The commands in the README do what it says, and its configuration loads."""
 
 import os
 import re
@@ -8,6 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from proxy.settings.load import load
+from proxy.settings.schema import Settings
+from proxy.vetting import problems, warnings
+from tests.kit.named_files import make_named_files
+from tests.settings.files import write
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,13 +24,32 @@ _SERVING = ("rolegate serve", "rolegate demo")
 _RUN_HERE = ("rolegate check", "rolegate explain", "rolegate token", "rolegate schema", "echo")
 
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+PIECES = re.findall(r"^```yaml\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
 def commands(block: str) -> list[str]:
     return block.replace("\\\n", " ").strip().splitlines()
 
 
+FILES = sorted(set(re.findall(r"`((?:config|deploy|proxy|tests)/[\w./-]*|[A-Z]+\.md)`", README)))
+
+# What a piece of a configuration may refer to without saying it.
+REST = """\
+audit: {file: audit.jsonl}
+issuers:
+  gitlab: {url: https://gitlab.example.com, audiences: [https://api.example.com]}
+roles:
+  deployer: {bindings: [{issuer: gitlab, claims: {project_id: "42"}}]}
+upstreams:
+  deployments: {url: http://127.0.0.1:9000}
+  chat: {url: http://127.0.0.1:9001}
+routes:
+  - {name: other, match: {paths: [/other/**]}, upstream: deployments, allow: [{roles: [deployer]}]}
+"""
+
 RUNNABLE = [block for block in BLOCKS if all(line.startswith(_RUN_HERE) for line in commands(block))]
+CONFIGURATION = [piece for piece in PIECES if yaml.safe_load(piece).keys() <= Settings.model_fields.keys()]
+JOBS = [piece for piece in PIECES if piece not in CONFIGURATION]
 OTHERS = [line for block in BLOCKS if block not in RUNNABLE for line in commands(block)]
 
 
@@ -59,9 +85,31 @@ def test_every_other_command_exists(command: str) -> None:
     assert re.search(rf"^{command.removeprefix('make ')}:", makefile, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:config|proxy)/[\w./-]*|[A-Z]+\.md)`", README))))
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(r"`((?:config|deploy|proxy|tests)/[\w./-]*|[A-Z]+\.md)`", README)))
+)
 def test_every_file_it_names_exists(name: str) -> None:
     assert (ROOT / name).exists()
+
+
+def completed(piece: str) -> dict[str, object]:
+    """Return a whole configuration with the sections of `piece`, beside what else they need."""
+    whole, said = yaml.safe_load(REST), yaml.safe_load(piece)
+    return {**whole, **said, "upstreams": {**whole["upstreams"], **said.get("upstreams", {})}}
+
+
+def test_one_piece_of_yaml_is_a_job_and_the_others_are_configuration() -> None:
+    assert [list(yaml.safe_load(piece)) for piece in JOBS] == [["deploy"]]
+    assert len(CONFIGURATION) >= 6
+
+
+@pytest.mark.parametrize("piece", CONFIGURATION, ids=lambda piece: ",".join(yaml.safe_load(piece)))
+def test_piece_of_configuration_loads(piece: str, tmp_path: Path) -> None:
+    make_named_files(piece, tmp_path)
+    path = write(tmp_path, yaml.safe_dump(completed(piece)))
+    settings = load(path)
+    assert problems(settings) == []
+    assert warnings(settings) == []
 
 
 def test_columns_of_the_audit_lines_are_those_of_the_demonstration() -> None:

@@ -256,8 +256,9 @@ class Settings(Section):
 
     workers: WorkerCount = setting(
         1,
-        "Processes that share the data port, or `auto` for one on each core. Limits of connections hold for"
-        " all together, everything else for each; each has an audit file of its own: `audit.0.jsonl`.",
+        "Processes that share the data port, or `auto` for one on each core. Limits of connections and rate"
+        " limits hold for all together, everything else for each; each has an audit file of its own:"
+        " `audit.0.jsonl`.",
     )
     listen: Listen = section(Listen, "The data port: where clients connect.")
     admin: Admin = section(Admin, "The admin port: metrics and health.")
