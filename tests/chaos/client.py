@@ -48,21 +48,18 @@ FROM_PROXY = frozenset({429, 502, 503, 504, 408})
 class ChaoticClient:
     """One client after the other, until it is over."""
 
-    def __init__(self, number: int, seed: int, witness: Witness, *, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, number: int, seed: int, witness: Witness, *, tls: ssl.SSLContext) -> None:
         self.dice = random.Random(seed * 1000 + number)
         self.number = number
         self.count = 0
         self.witness = witness
         self.tls = tls
 
-    async def run(self, ports: Callable[[], tuple[int, int]], is_over: Callable[[], bool]) -> None:
-        """Connect and converse; `ports` are the plain and the TLS one, 0 where there is none."""
+    async def run(self, ports: tuple[int, int], is_over: Callable[[], bool]) -> None:
+        """Connect and converse; `ports` are the plain one and that with TLS."""
         while not is_over():
-            plain, secured = ports()
-            uses_tls = bool(secured) and self.dice.random() < 0.25
-            client = ScriptedClient(
-                secured if uses_tls else plain, timeout_s=HANG_S, tls=self.tls if uses_tls else None
-            )
+            uses_tls = self.dice.random() < 0.25
+            client = ScriptedClient(ports[uses_tls], timeout_s=HANG_S, tls=self.tls if uses_tls else None)
             try:
                 async with client:
                     await self.converse(client)
@@ -186,7 +183,9 @@ class ChaoticClient:
             data, expects = request("GET", f"/forbidden/{name}", subject=subject), {403}
         else:
             data, expects = data.replace(f"/{name} ".encode(), f"/a/../{name} ".encode()), {400}
-        return Asked(name=name, method="GET", subject=subject, data=data, expects=frozenset({*expects, 503}))
+        return Asked(
+            name=name, method="GET", subject=subject, data=data, expects=frozenset({*expects, 408, 503})
+        )
 
     async def stream(self, client: ScriptedClient) -> None:
         """Ask for a WebSocket, and if it comes send bytes through it and compare what comes back."""

@@ -64,7 +64,7 @@ class Town:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.flapping.run())
             callers = [
-                group.create_task(client.run(lambda: (ports[0], ports[1]), lambda: loop.time() >= end))
+                group.create_task(client.run((ports[0], ports[1]), lambda: loop.time() >= end))
                 for client in clients
             ]
             await asyncio.wait(callers)
