@@ -118,6 +118,9 @@ class RecordingUpstream:
         """Stop listening and drop every connection."""
         if self._server is None:
             return
+        for listening in self._server.sockets:
+            # asyncio's own loop accepts in two steps, and loses whom it accepts in the turns that follow.
+            asyncio.get_running_loop().remove_reader(listening.fileno())
         # What the loop has accepted already reaches us a few of its turns later, or, once closed, never.
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
