@@ -54,6 +54,10 @@ class Besieged(Crew):
             workers=workers,
         )
 
+    def is_ready(self) -> bool:
+        """Say whether all serve, and their ids are known."""
+        return super().is_ready() and len(self.pids()) == self.count
+
     def pids(self) -> dict[int, int]:
         """Return the process id of each process that serves."""
         return super().pids() if self.count > 1 else {0: self.pid}
