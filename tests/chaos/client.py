@@ -68,7 +68,7 @@ class ChaoticClient:
                 self.witness.faults.append(f"client {self.number} waited {HANG_S:g} s at {self.count}")
             except (OSError, RuntimeError, asyncio.IncompleteReadError):
                 # Cut off; uvloop has an error of its own for a write after that.
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.005)
 
     async def converse(self, client: ScriptedClient) -> None:
         """Use one connection."""

@@ -19,7 +19,7 @@ from tests.kit.local_proxy import until
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 
-SECONDS = 3.0
+SECONDS = 2.0
 MIB = 1024 * 1024
 # What the allocator keeps, and tables that grow up to a limit: by far less than one leak in each request.
 EXPECTED = re.compile(r"reload|ended \(signal 9\); starting it again")
