@@ -40,19 +40,21 @@ class Besieged(Crew):
 
     def __init__(self, upstreams: list[ChaoticUpstream], folder: Path, *, workers: int) -> None:
         self.authority = Authority(folder)
-        self.plain_port, self.tls_port = free_ports(2)
-        super().__init__(
-            configuration(
-                "",
-                folder,
-                listen=town.listen(self.authority, plain_port=self.plain_port, tls_port=self.tls_port),
-                upstreams=town.upstreams(upstreams),
-                routes=town.routes(),
-                roles=town.ROLES,
-                rate_limits=town.RATE_LIMITS,
-            ),
-            workers=workers,
+        super().__init__({}, workers=workers)
+        self.port, self.admin_port, self.tls_port = free_ports(3)
+        self.configuration |= configuration(
+            "",
+            folder,
+            listen=town.listen(self.authority, plain_port=self.port, tls_port=self.tls_port),
+            upstreams=town.upstreams(upstreams),
+            routes=town.routes(),
+            roles=town.ROLES,
+            rate_limits=town.RATE_LIMITS,
         )
+
+    def is_ready(self) -> bool:
+        """Say whether all serve, and their ids are known."""
+        return super().is_ready() and len(self.pids()) == self.count
 
     def pids(self) -> dict[int, int]:
         """Return the process id of each process that serves."""
@@ -145,7 +147,7 @@ class Siege:
         """Let everybody run until the block is done, and end what they began."""
         is_over = False
         flapping = Flapping(self.upstreams, self.dice)
-        ports = (self.proxy.plain_port, self.proxy.tls_port)
+        ports = (self.proxy.port, self.proxy.tls_port)
         async with asyncio.TaskGroup() as group:
             group.create_task(flapping.run())
             for client in self.clients:

@@ -22,7 +22,7 @@ from tests.record.audit_trail import read_chain
 
 ON_BOTH_LOOPS = True
 
-SECONDS = 5.0
+SECONDS = 4.0
 CLIENTS = 28
 
 

@@ -157,10 +157,10 @@ class ScriptedClient:
 
     async def _read_chunks(self) -> bytes:
         body = bytearray()
-        while size := int((await self.reader.readline()).split(b";")[0], 16):
+        while size := int((await self.reader.readuntil(b"\n")).split(b";")[0], 16):
             body += await self.reader.readexactly(size)
             await self.reader.readexactly(2)
-        while (await self.reader.readline()).strip():
+        while (await self.reader.readuntil(b"\n")).strip():
             pass  # trailers
         return bytes(body)
 
