@@ -66,7 +66,7 @@ class ClientConnection(Patience):
         reader = self._reader
         was_in_head, was_in_body = reader.in_head, reader.in_body
         problem = reader.feed(data)
-        begun = self._take_begun()
+        begun, self._begun = self._begun, None
         if problem is not None:
             self._stop_reading(*problem)
         elif begun is not None and not was_in_head and not was_in_body:
@@ -250,10 +250,6 @@ class ClientConnection(Patience):
         current = self._current = self._listener.exchanges.open(self, self._peer)
         return current.begin(method, target, version, headers, keep_alive=keep_alive)
 
-    def _take_begun(self) -> tuple[Headers, HeaderBlock] | None:
-        begun, self._begun = self._begun, None
-        return begun
-
     def _is_familiar(self, data: bytes, known: Familiar) -> bool:
         """Begin the request if it came whole and its header lines are those of one before it."""
         if self._current is not None or self._held or self.is_blocked or self._reader.is_busy:
@@ -261,11 +257,12 @@ class ClientConnection(Patience):
         found = known.request_line(data, self._listener.limits.max_target_bytes)
         if found is None:
             return False
+        method, target = found
         limit = self._listener.limits.max_requests_per_connection
         keep_alive = limit is None or self._may_stay(limit)
         current = self._current = self._listener.exchanges.open(self, self._peer)
         try:
-            current.begin(*found, "1.1", known.headers, keep_alive=keep_alive, familiar=known.block)
+            current.begin(method, target, "1.1", known.headers, keep_alive=keep_alive, familiar=known.block)
             self._end()
         except Exception:
             # The boundary of the connection: as where the parser calls.
@@ -280,7 +277,7 @@ class ClientConnection(Patience):
             self._current.end()
 
     def _hold(self, event: Event, *arguments: object) -> None:
-        self._held.add(event, *arguments)
+        self._held.hold(event, *arguments)
         self._update_reading()
 
     def _go_on(self) -> None:
@@ -289,6 +286,8 @@ class ClientConnection(Patience):
             self._close()
             return
         self._set_deadline()
+        if not self._held and not self._is_paused:
+            return
         try:
             self._advance()
         except Exception:
@@ -299,7 +298,7 @@ class ClientConnection(Patience):
     def _advance(self) -> None:
         """Go through what was held, up to the next request that has to wait for its turn."""
         while self._held and not (self._held.starts_next and (self._current is not None or self.is_blocked)):
-            self._replay(*self._held.pop())
+            self._replay(*self._held.take())
         self._update_reading()
 
     def _replay(self, event: Event, arguments: tuple[Any, ...]) -> None:  # Any: as they were held

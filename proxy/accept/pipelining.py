@@ -27,38 +27,40 @@ STARTS = frozenset({Event.BEGIN, Event.REFUSE})
 """The events that begin another request."""
 
 
-class HeldEvents:
-    """Events that wait, first in first out; `requests` counts the ones that begin a request."""
+class HeldEvents(deque[tuple[Event, tuple[object, ...]]]):
+    """
+    Events that wait, first in first out; `requests` counts the ones that begin a request.
 
-    __slots__ = ("_events", "requests")
+    It is the deque itself, so that asking whether any wait, which each request does four times, is not
+    a call.
+    """
+
+    __slots__ = ("requests",)
 
     def __init__(self) -> None:
-        self._events: deque[tuple[Event, tuple[object, ...]]] = deque()
+        super().__init__()
         self.requests = 0
 
-    def add(self, event: Event, *arguments: object) -> None:
+    def hold(self, event: Event, *arguments: object) -> None:
         """Hold an event behind those that wait already."""
         self.requests += event in STARTS
-        self._events.append((event, arguments))
+        self.append((event, arguments))
 
     @property
     def starts_next(self) -> bool:
         """Whether what comes next begins another request."""
-        return bool(self._events) and self._events[0][0] in STARTS
+        return bool(self) and self[0][0] in STARTS
 
-    def pop(self) -> tuple[Event, tuple[object, ...]]:
+    def take(self) -> tuple[Event, tuple[object, ...]]:
         """Return what comes next."""
-        event, arguments = self._events.popleft()
+        event, arguments = self.popleft()
         self.requests -= event in STARTS
         return event, arguments
 
     def clear(self) -> None:
         """Forget everything."""
-        self._events.clear()
+        super().clear()
         self.requests = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._events)
 
     def __repr__(self) -> str:
         return f"<HeldEvents [{self.requests} requests]>"

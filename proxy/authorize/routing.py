@@ -22,6 +22,11 @@ ANY_METHOD = ""
 """Stands for every method that no route of the same host and path names; no request has it."""
 
 
+# Requests go to the same few places again. Their paths are chosen by clients, and must not fill our memory.
+MAX_KNOWN = 2048
+MAX_KNOWN_CHARS = 512
+
+
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """Two routes that match the same requests equally well."""
@@ -45,13 +50,14 @@ class Place:
 class RouteTable(Generic[T]):
     """Every route with a value each, found by host, path and method in time that routes do not lengthen."""
 
-    __slots__ = ("_any", "_below", "_exact", "entries")
+    __slots__ = ("_any", "_below", "_exact", "_known", "entries")
 
     def __init__(self, entries: tuple[tuple[Route, T], ...]) -> None:
         self.entries = entries
         self._exact: dict[str, PathTrie[T]] = {}
         self._below: dict[str, PathTrie[T]] = {}
         self._any: PathTrie[T] = PathTrie()
+        self._known: dict[tuple[str, str, str], T] = {}
 
     @classmethod
     def build(cls, entries: Iterable[tuple[Route, T]]) -> "RouteTable[T]":
@@ -70,6 +76,16 @@ class RouteTable(Generic[T]):
 
     def find(self, host: str, path: str, method: str) -> T | None:
         """Return the value of the most specific route for the request, None if there is none."""
+        found = self._known.get((host, path, method))
+        if found is None:
+            found = self._search(host, path, method)
+            if found is not None and len(host) + len(path) + len(method) <= MAX_KNOWN_CHARS:
+                if len(self._known) >= MAX_KNOWN:
+                    self._known.clear()
+                self._known[host, path, method] = found
+        return found
+
+    def _search(self, host: str, path: str, method: str) -> T | None:
         trie = self._exact.get(host)
         if trie is not None and (found := trie.find(path, method)) is not None:
             return found

@@ -115,6 +115,6 @@ def outcome_members(flow: Flow, duration_s: float) -> str:
     failed = flow.failed_addresses
     attempts = f'"attempts":{len(failed) + 1},"failed_upstreams":{json_text(failed)},' if failed else ""
     return (
-        f'{attempts}"upstream":{_address_text(flow.upstream_address)},"status":{flow.status},"reason":"{flow.reason.value}",'
+        f'{attempts}"upstream":{_address_text(flow.upstream_address)},"status":{flow.status},"reason":"{flow.reason}",'
         f'"bytes_in":{flow.bytes_in},"bytes_out":{flow.bytes_out},"duration_ms":{duration_s * 1000:.3f}'
     )

@@ -30,7 +30,6 @@ class Request:
 
     def __init__(
         self,
-        *,
         method: str,
         host: str,
         path: str,

@@ -29,7 +29,7 @@ class Recorder:
     Writes decision and outcome records to one sink.
 
     `is_available` is False from the first failed write until the sink took everything that waited.
-    Counters are plain ints for the metrics.
+    Records of one batch bear one time, that of the first. Counters are plain ints for the metrics.
     """
 
     __slots__ = (
@@ -43,6 +43,7 @@ class Recorder:
         "_second",
         "_second_text",
         "_sink",
+        "_time",
         "_turned_away",
         "_unwritten",
         "_waiting",
@@ -75,6 +76,7 @@ class Recorder:
         self._refused = 0
         self._second = -1
         self._second_text = ""
+        self._time = ""
         self.is_available = False
         self.decisions = 0
         self.outcomes = 0
@@ -91,8 +93,8 @@ class Recorder:
         if self.is_available:
             self.decisions += 1
             self._members.append(
-                f'"time":"{self._now()}","node":{self._node},"kind":"decision","request_id":"{flow.request_id}",'
-                f"{request_members(flow)},{who_and_what}"
+                f'"time":"{self._time or self._now()}","node":{self._node},"kind":"decision",'
+                f'"request_id":"{flow.request_id}",{request_members(flow)},{who_and_what}'
             )
             self._waiting.append(waiting)
         else:
@@ -109,8 +111,8 @@ class Recorder:
             return
         self.outcomes += 1
         self._members.append(
-            f'"time":"{self._now()}","node":{self._node},"kind":"outcome","request_id":"{flow.request_id}",'
-            f"{outcome_members(flow, duration_s)}"
+            f'"time":"{self._time or self._now()}","node":{self._node},"kind":"outcome",'
+            f'"request_id":"{flow.request_id}",{outcome_members(flow, duration_s)}'
         )
         self._schedule()
 
@@ -142,6 +144,7 @@ class Recorder:
 
     def _commit(self) -> None:
         self._scheduled = False
+        self._time = ""
         waiting, self._waiting = self._waiting, []
         if self._members and self.is_available:
             self._write(self._chain.seal(self._take_members()))
@@ -210,7 +213,7 @@ class Recorder:
     def _gap(self, requests_refused: int) -> str:
         """The record that says that requests were refused while nothing could be recorded."""
         return (
-            f'"time":"{self._now()}","node":{self._node},"kind":"gap","reason":"{Reason.AUDIT_UNAVAILABLE}",'
+            f'"time":"{self._time_text()}","node":{self._node},"kind":"gap","reason":"{Reason.AUDIT_UNAVAILABLE}",'
             f'"requests_refused":{requests_refused}'
         )
 
@@ -219,6 +222,11 @@ class Recorder:
         return members
 
     def _now(self) -> str:
+        """Begin a batch: the time, as text, that holds for all of its records."""
+        self._time = self._time_text()
+        return self._time
+
+    def _time_text(self) -> str:
         now = self._wall_clock()
         second = int(now)
         if second != self._second:

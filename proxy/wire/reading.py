@@ -120,24 +120,18 @@ class Head:
         return parts
 
 
-def read_head(method: str, target: bytes, block: HeaderBlock, *, trace_id: str, span_id: str) -> Head:
+def read_head(method: str, claimed_target: bytes, block: HeaderBlock, *, trace_id: str, span_id: str) -> Head:
     """Return the head in the only way it can be read, or raise `RequestError`."""
     if method in REFUSED_METHODS:
         raise RequestError(Reason.METHOD_REFUSED, f"{method} is not forwarded")
-    seen = parse_target(target, block.claimed_host)
+    path, target, has_encoded_slash, host, authority = parse_target(claimed_target, block.claimed_host)
     traceparent, keeps_tracestate = continue_trace(block.traceparents, trace_id, span_id)
     trace_lines = b"traceparent: %b\r\n" % traceparent
     if keeps_tracestate and block.tracestates:
         trace_lines += b"tracestate: %b\r\n" % b",".join(block.tracestates)
+    # By position: by name, with a call for each request, is more than twice as dear.
     request = Request(
-        method=method,
-        host=seen.host,
-        path=seen.path,
-        authority=seen.authority,
-        target=seen.target,
-        has_encoded_slash=seen.has_encoded_slash,
-        credential=block.credential,
-        client=block.client,
-        certificate=block.certificate,
-    )
+        method, host, path, authority, target, has_encoded_slash,
+        block.credential, block.client, block.certificate,
+    )  # fmt: skip
     return Head(request, block, trace_lines)

@@ -23,6 +23,7 @@ file system.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 from unicodedata import normalize
 from urllib.parse import unquote_to_bytes
@@ -54,13 +55,25 @@ _SEGMENT = rb"[A-Za-z0-9\-_~!$&'()*+,=:@][A-Za-z0-9\-._~!$&'()*+,=:@]*+"
 _EVERYDAY = re.compile(rb"(/(?:%b(?:/%b)*+/?)?)(?:\?[!\"$-~]*+)?" % (_SEGMENT, _SEGMENT)).fullmatch
 
 
+# Clients ask for the same few things again. What they choose themselves must not fill our memory.
+MAX_KNOWN_TARGETS = 2048
+MAX_KNOWN_BYTES = 512
+
+
 def parse_target(claimed_target: bytes, claimed_host: bytes) -> Target:
     """
     Return the target that this request line and its only Host value mean.
 
     Raises `RequestError` where they could mean something else to somebody else. Methods, lengths
-    and the number of Host headers are the caller's to check.
+    and the number of Host headers are the caller's to check. A short target that was read before is
+    not read again: the answer depends on nothing else.
     """
+    if len(claimed_target) + len(claimed_host) <= MAX_KNOWN_BYTES:
+        return _parse_known(claimed_target, claimed_host)
+    return _parse(claimed_target, claimed_host)
+
+
+def _parse(claimed_target: bytes, claimed_host: bytes) -> Target:
     host, authority = parse_authority(claimed_host)
     match = _EVERYDAY(claimed_target)
     if match is not None:
@@ -72,6 +85,8 @@ def parse_target(claimed_target: bytes, claimed_host: bytes) -> Target:
     canonical = canonical_path(claimed_path)
     return Target(canonical.decode("ascii"), canonical + mark + query, b"%2F" in canonical, host, authority)
 
+
+_parse_known = lru_cache(maxsize=MAX_KNOWN_TARGETS)(_parse)
 
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?#\\]*+)(.*+)", re.IGNORECASE | re.DOTALL).fullmatch
 

@@ -13,10 +13,10 @@ def test_events_come_out_in_order_and_requests_are_counted() -> None:
         (Event.REFUSE, ("reason",)),
     ]
     for event, arguments in events:
-        held.add(event, *arguments)
+        held.hold(event, *arguments)
     seen = []
     while held:
-        seen.append((held.requests, held.starts_next, held.pop()))
+        seen.append((held.requests, held.starts_next, held.take()))
     assert [event for _, _, event in seen] == events
     assert [requests for requests, _, _ in seen] == [2, 1, 1, 1]
     assert [starts for _, starts, _ in seen] == [True, False, False, True]
@@ -25,8 +25,8 @@ def test_events_come_out_in_order_and_requests_are_counted() -> None:
 
 def test_clear_forgets_everything() -> None:
     held = HeldEvents()
-    held.add(Event.BEGIN)
-    held.add(Event.FAIL)
+    held.hold(Event.BEGIN)
+    held.hold(Event.FAIL)
     assert repr(held) == "<HeldEvents [1 requests]>"
     held.clear()
     assert (held.requests, bool(held), held.starts_next) == (0, False, False)

@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.authorize.patterns import parse_host, parse_path, split_path
-from proxy.authorize.routing import Miss, RouteTable, conflicts, mismatch, places
+from proxy.authorize.routing import (
+    MAX_KNOWN,
+    MAX_KNOWN_CHARS,
+    Miss,
+    RouteTable,
+    conflicts,
+    mismatch,
+    places,
+)
 from proxy.model.route import Route
 from tests.authorize.nouns import a_route
 
@@ -158,6 +166,27 @@ def test_all_conflicts_are_reported_at_once() -> None:
 def test_same_route_twice_is_a_conflict() -> None:
     route = a_route("one", "/a")
     assert len(conflicts([route, route])) == 1
+
+
+def test_what_was_found_is_found_again_and_paths_without_end_take_no_memory() -> None:
+    table = table_of(*HOSTS)
+    for number in range(2 * MAX_KNOWN):
+        path = f"/x/{number}"
+        for _ in range(2):
+            assert table.find("api.example.com", path, "GET") == "exact"
+            assert table.find("web.example.com", path, "GET") == "below"
+            assert table.find("nowhere.test", path, "GET") is None
+        assert len(table._known) <= MAX_KNOWN
+    assert table._known
+
+
+@pytest.mark.parametrize("excess", [-1, 0, 1])
+def test_only_short_places_are_remembered(excess: int) -> None:
+    table = table_of(*HOSTS)
+    host, method = "api.example.com", "GET"
+    path = "/x/" + "a" * (MAX_KNOWN_CHARS - len(host) - len(method) - 3 + excess)
+    assert table.find(host, path, method) == table.find(host, path, method) == "exact"
+    assert len(table._known) == (0 if excess > 0 else 1)
 
 
 def test_bad_pattern_does_not_build() -> None:

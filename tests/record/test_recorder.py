@@ -122,9 +122,21 @@ async def test_a_clock_that_steps_back_is_believed() -> None:
     for now in (100.5, 99.25, 100.75):
         clock.now = now
         recorder.outcome(flow("0" * 32), 0)
-    await turn()
+        await turn()
     seconds = [record["time"][17:] for record in sink.records]
     assert seconds == ["40.500000Z", "39.250000Z", "40.750000Z"]
+
+
+async def test_records_of_one_batch_bear_one_time_and_those_of_the_next_their_own() -> None:
+    sink, clock = CountingSink(), Clock(100.5)
+    recorder = opened(sink, clock)
+    for batch in ((100.5, 101.5), (102.25, 103.5)):
+        for now in batch:
+            clock.now = now
+            recorder.outcome(flow("0" * 32), 0)
+        await turn()
+    seconds = [record["time"][17:] for record in sink.records]
+    assert seconds == ["40.500000Z", "40.500000Z", "42.250000Z", "42.250000Z"]
 
 
 # Closing

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
-from proxy.wire.target import Target, canonical_path, parse_target
+from proxy.wire.target import (
+    MAX_KNOWN_BYTES,
+    MAX_KNOWN_TARGETS,
+    Target,
+    _parse_known,
+    canonical_path,
+    parse_target,
+)
 
 HOST = b"api.example.com"
 
@@ -361,3 +368,25 @@ def test_the_cost_of_a_hostile_target_stays_in_proportion(piece: bytes) -> None:
 
     # Ten times the length: a quadratic reader would need a hundred times as long.
     assert cost(80_000) < 40 * cost(8_000) + 0.005
+
+
+def test_target_that_was_read_before_is_the_same_for_the_same_host_only() -> None:
+    for host in (b"a.example.com", b"b.example.com", b"a.example.com"):
+        assert parse_target(b"/known", host).host == host.decode()
+    for _ in range(2):  # a refusal is not remembered as anything else
+        with pytest.raises(RequestError):
+            parse_target(b"/a/../b", HOST)
+
+
+@pytest.mark.parametrize("excess", [-1, 0, 1])
+def test_only_short_targets_are_remembered(excess: int) -> None:
+    _parse_known.cache_clear()
+    target = b"/" + b"a" * (MAX_KNOWN_BYTES - len(HOST) - 1 + excess)
+    assert parse_target(target, HOST) == parse_target(target, HOST)
+    assert _parse_known.cache_info().currsize == (0 if excess > 0 else 1)
+
+
+def test_targets_without_end_take_no_memory() -> None:
+    for number in range(MAX_KNOWN_TARGETS + 10):
+        assert parse_target(b"/%d" % number, HOST).target == b"/%d" % number
+    assert _parse_known.cache_info().currsize == MAX_KNOWN_TARGETS
