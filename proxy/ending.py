@@ -15,7 +15,7 @@ from proxy.outgoing import EarlyBody
 from proxy.reply import Reply
 from proxy.tunnel import Tunnel
 from proxy.wire.framing import LAST_CHUNK
-from proxy.wire.reading import Head
+from proxy.wire.reading import HeaderBlock
 from proxy.wire.upgrade import Upgrade
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that did not wait; it is never sent
@@ -25,13 +25,13 @@ class Ending(Flow):
     """A flow with its client, its upstream connection and its answer, of which each may give up."""
 
     __slots__ = (
+        "_block",
         "_client",
         "_detail",
         "_early_body",
         "_early_failure",
         "_environment",
         "_has_ended",
-        "_head",
         "_is_chunked_in",
         "_is_on_record",
         "_last_chunk",
@@ -53,7 +53,7 @@ class Ending(Flow):
 
     def __init__(self, environment: Environment, client: Client, peer: Peer) -> None:
         request_id, self._span_id = environment.ids.next()
-        super().__init__(request_id, peer.address, environment.clock())
+        Flow.__init__(self, request_id, peer.address, environment.clock())
         self._peer = peer
         self.certificate = peer.certificate
         environment.in_flight += 1
@@ -67,7 +67,7 @@ class Ending(Flow):
         self._early_failure: Reason | None = None
         self._detail = ""
         self._has_ended = False
-        self._head: Head | None = None
+        self._block: HeaderBlock | None = None
         self._is_chunked_in = False
         self._limit_lines = b""
         self._place: Admission | None = None
@@ -146,7 +146,7 @@ class Ending(Flow):
             self._detail,
             keep_alive=self._request_complete and not self._environment.is_draining,
             method_is_head=self.method == "HEAD",
-            has_credential=self._head is not None and bool(self._head.block.authorization),
+            has_credential=self._block is not None and bool(self._block.authorization),
             lines=self._limit_lines,
         )
         self._finish()

@@ -7,9 +7,11 @@ is on record too; and nothing of it exists before the decision to forward is on 
 
 from proxy.environment import Environment
 from proxy.interfaces import Client
-from proxy.live import Live, Passage
+from proxy.live import Live
 from proxy.model.identity import Identity
-from proxy.wire.reading import Head
+from proxy.model.request import Request
+from proxy.model.route import Route
+from proxy.wire.reading import HeaderBlock
 from proxy.wire.rewrite import rewritten_target
 
 # A request body that comes before there is a connection for it waits; past this the client has to wait too.
@@ -56,26 +58,30 @@ class EarlyBody:
         return self._pieces
 
 
-def head_pieces(
+def forwarded_lines(
     environment: Environment,
     live: Live,
-    passage: Passage,
-    head: Head,
+    request: Request,
+    block: HeaderBlock,
     identity: Identity | None,
     request_id: str,
-) -> list[bytes]:
-    """Return the pieces of the head, in order."""
-    request = head.request
-    injected = (
-        environment.forwarding_lines(request.client, request.authority, head.block.scheme, head.block.chain),
+) -> tuple[bytes, ...]:
+    """Return the pieces of the lines that we add: who asked, for whom, and under which id."""
+    return (
+        environment.forwarding_lines(request.client, request.authority, block.scheme, block.chain),
         b"" if identity is None else identity.header_lines,
         live.request_id_header,
         b": ",
         request_id.encode(),
         b"\r\n",
     )
-    route = passage.route
-    if route.rewrite is None:
-        return head.upstream_lines(injected, with_credential=route.forward_credential)
-    target = rewritten_target(route.rewrite, request.target)
-    return head.upstream_lines(injected, with_credential=route.forward_credential, target=target)
+
+
+def head_pieces(
+    route: Route, request: Request, block: HeaderBlock, trace_lines: bytes, added: tuple[bytes, ...]
+) -> list[bytes]:
+    """Return the pieces of the head, in order."""
+    target = b"" if route.rewrite is None else rewritten_target(route.rewrite, request.target)
+    return block.upstream_lines(
+        request, trace_lines, added, with_credential=route.forward_credential, target=target
+    )

@@ -23,7 +23,7 @@ from proxy.outgoing import EarlyBody
 from proxy.relaying import Relaying
 from proxy.wire.framing import Framing, chunk
 from proxy.wire.headers import claimed_host
-from proxy.wire.reading import HeaderBlock, read_head
+from proxy.wire.reading import HeaderBlock, read_request
 from proxy.wire.rewrite import rewritten_path
 from proxy.wire.trailers import passes_up, with_trailer
 
@@ -63,10 +63,11 @@ class Exchange(Relaying):
         """
         Take the head of the request and set out.
 
-        `familiar` is what these header lines said before. Returns what they say if a later request with
-        the same lines can be read by it.
+        `familiar` is what these header lines said before; they ended the request, and end this one.
+        Returns what they say if a later request with the same lines can be read by it.
         """
         self.method = method
+        self._request_complete = familiar is not None
         self._reply.expect(version, keep_alive=keep_alive)
         live = self._live
         rules, trusted = live.request_headers, live.trusted_proxies
@@ -75,15 +76,14 @@ class Exchange(Relaying):
                 block = familiar
             else:
                 block = HeaderBlock(version, headers, rules, self._peer, trusted)
-            head = read_head(method, target, block, trace_id=self.request_id, span_id=self._span_id)
+            self.request = read_request(method, target, block)
         except RequestError as error:
             self.claimed_method = method
             self.claimed_host = claimed_host(headers)
             self.refuse(error.reason, error.detail, target)
             return None
-        self._head = head
+        self._block = block
         self._is_chunked_in = block.framing is Framing.CHUNKED
-        self.request = head.request
         self.client_address = block.client
         self._ask()
         return block if keep_alive and block.announces_nothing and version == "1.1" else None
@@ -114,8 +114,8 @@ class Exchange(Relaying):
 
     def trailer(self, name: bytes, value: bytes) -> None:
         """Take a field that came behind the body; it stays there."""
-        head = self._head
-        if head is not None and passes_up(name, self._live.request_headers, head.block.headers):
+        block = self._block
+        if block is not None and passes_up(name, self._live.request_headers, block.headers):
             self._last_chunk = with_trailer(self._last_chunk, name, value)
 
     def end(self) -> None:
@@ -221,10 +221,10 @@ class Exchange(Relaying):
         return f',"upstream_path":"{rewritten_path(rewrite, self.request.path)}"'
 
     def _is_too_large(self, passage: Passage) -> bool:
-        limit, head = passage.route.max_body_bytes, self._head
-        if limit is None or head is None:
+        limit, block = passage.route.max_body_bytes, self._block
+        if limit is None or block is None:
             return False
-        return max(head.block.announced_bytes, self.bytes_in) > limit
+        return block.announced_bytes > limit or self.bytes_in > limit
 
     def recorded(self) -> None:
         """Act on the decision: its record is kept."""

@@ -1,7 +1,7 @@
 """
 What would become of one request, asked of the parts that would decide it; nothing is sent or opened.
 
-Law: the way is the pipeline's. The head is read by `read_head`, the token judged by the `Resolver`, the
+Law: the way is the pipeline's. The head is read by `read_request`, the token judged by the `Resolver`, the
 route found and the decision made by the gate, all of them built by `Proxy.prepare`. The explanation
 beside it never decides.
 """
@@ -28,11 +28,10 @@ from proxy.model.request import Request
 from proxy.settings.convert import roles_of, routes_of
 from proxy.settings.schema import Settings
 from proxy.vetting import issuer_of
-from proxy.wire.reading import HeaderBlock, read_head
+from proxy.wire.reading import HeaderBlock, read_request
 
 # Neither can change a decision.
 _PEER = Peer(address="127.0.0.1")
-_TRACE_ID, _SPAN_ID = "1" * 32, "1" * 16
 
 _NO_CHECKS: tuple[str, ...] = ()
 
@@ -134,7 +133,7 @@ def _read(question: Question, live: Live) -> Request:
         headers.append((b"Authorization", b"Bearer " + question.unverified_token))
     path = (target if target.startswith("/") else f"/{target}").encode()
     block = HeaderBlock("1.1", headers, live.request_headers, _PEER, live.trusted_proxies)
-    return read_head(question.method, path, block, trace_id=_TRACE_ID, span_id=_SPAN_ID).request
+    return read_request(question.method, path, block)
 
 
 def _explain(settings: Settings, identity: Identity | None, request: Request, now: float) -> Explanation:

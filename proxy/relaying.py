@@ -7,7 +7,7 @@ decision is on record.
 
 from proxy.interfaces import Outbound
 from proxy.model.decision import Reason
-from proxy.outgoing import EarlyBody, head_pieces
+from proxy.outgoing import EarlyBody, forwarded_lines, head_pieces
 from proxy.switching import Switching
 from proxy.wire.framing import Framing
 
@@ -24,8 +24,9 @@ class Relaying(Switching):
 
     def take(self, outbound: Outbound) -> None:
         """Send the request on the connection it was given."""
-        head, passage = self._head, self._passage
-        assert head is not None
+        block, passage, request = self._block, self._passage, self.request
+        assert block is not None
+        assert request is not None
         assert passage is not None
         self._waits_for_connection = False
         self._outbound = outbound
@@ -33,7 +34,9 @@ class Relaying(Switching):
             outbound.limit(passage.route.timeouts)
         if self._client.is_blocked:
             outbound.pause()
-        parts = head_pieces(self._environment, self._live, passage, head, self.identity, self.request_id)
+        lines = forwarded_lines(self._environment, self._live, request, block, self.identity, self.request_id)
+        trace = block.trace_lines(self.request_id, self._span_id)
+        parts = head_pieces(passage.route, request, block, trace, lines)
         if passage.route.upgrade:
             self._ask_to_switch(passage.route, parts, outbound)
         if self._early_body is not None:
@@ -84,7 +87,7 @@ class Relaying(Switching):
 
     def interim_response(self, status: int, phrase: bytes, lines: list[bytes]) -> None:
         """Pass on a 1xx response; a 100 only to a client that waits for it."""
-        if status != 100 or (self._head is not None and self._head.block.expects_continue):
+        if status != 100 or (self._block is not None and self._block.expects_continue):
             self._reply.interim(status, phrase, lines)
 
     def response_head(

@@ -26,10 +26,10 @@ class Switching(Ending):
 
     def _ask_to_switch(self, route: Route, parts: list[bytes], outbound: Outbound) -> None:
         """Add to the head, whose last piece ends it, what of the client's upgrade the route allows."""
-        head = self._head
-        if head is None or not self._client.asks_to_switch:
+        block = self._block
+        if block is None or not self._client.asks_to_switch:
             return
-        self._upgrade = find_upgrade(self.method, head.block.headers, route.upgrade)
+        self._upgrade = find_upgrade(self.method, block.headers, route.upgrade)
         if self._upgrade is not None:
             parts.insert(len(parts) - 1, self._upgrade.lines)
             outbound.expect_switch()

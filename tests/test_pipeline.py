@@ -38,7 +38,7 @@ def identities(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:
 
 
 def reading(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("proxy.pipeline.read_head", fail)
+    patch.setattr("proxy.pipeline.read_request", fail)
 
 
 def sending(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:

@@ -261,9 +261,9 @@ class ClientConnection(Patience):
         limit = self._listener.limits.max_requests_per_connection
         keep_alive = limit is None or self._may_stay(limit)
         current = self._current = self._listener.exchanges.open(self, self._peer)
+        self.deadline = NEVER
         try:
             current.begin(method, target, "1.1", known.headers, keep_alive=keep_alive, familiar=known.block)
-            self._end()
         except Exception:
             # The boundary of the connection: as where the parser calls.
             log.exception("a request could not begin")

@@ -25,28 +25,37 @@ class Familiar:
     """
     The lines as they came, the empty one included, and what they say.
 
-    `headers` are the lines as the parser told them.
+    `headers` are the lines as the parser told them. The last request line is known too, for a client that
+    asks for the same thing again.
     """
 
-    __slots__ = ("block", "headers", "lines")
+    __slots__ = ("_claimed_line", "_said", "block", "headers", "lines")
 
     def __init__(self, lines: bytes, headers: Headers, block: HeaderBlock) -> None:
         self.lines = lines
         self.headers = headers
         self.block = block
+        self._claimed_line = b""
+        self._said: tuple[str, bytes] | None = None
 
     def request_line(self, received: bytes, max_target_bytes: int) -> tuple[str, bytes] | None:
         """Return method and target if `received` is one request with these lines, else None."""
         if not received.endswith(self.lines):
             return None
-        line = _REQUEST_LINE(received, 0, len(received) - len(self.lines))
-        if line is None:
-            return None
-        method, target = line.groups()
-        return None if len(target) > max_target_bytes else (method.decode("ascii"), target)
+        claimed_line = received[: -len(self.lines)]
+        if claimed_line != self._claimed_line:
+            self._said = _said(claimed_line)
+            self._claimed_line = claimed_line
+        said = self._said
+        return said if said is not None and len(said[1]) <= max_target_bytes else None
 
     def __repr__(self) -> str:
         return f"<Familiar {len(self.lines)} bytes>"
+
+
+def _said(claimed_line: bytes) -> tuple[str, bytes] | None:
+    match = _REQUEST_LINE(claimed_line)
+    return None if match is None else (match[1].decode("ascii"), match[2])
 
 
 def familiar(received: bytes, headers: Headers, block: HeaderBlock) -> Familiar | None:

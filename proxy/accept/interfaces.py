@@ -27,7 +27,7 @@ class Exchange(Protocol):
         familiar: HeaderBlock | None = None,
     ) -> HeaderBlock | None:
         """
-        Take the head of the request; with `familiar`, its header lines have been read before.
+        Take the head of the request; with `familiar`, its header lines have been read before, and end it.
 
         Returns what the header lines say if they can serve a later request, else None.
         """

@@ -86,22 +86,23 @@ class HeaderBlock:
         """Whether the request ends with its head, and says nothing about what comes behind it."""
         return self.framing is Framing.NONE and not self.framing_lines
 
-
-class Head:
-    """One request's head: what is decided on, and how the message goes on."""
-
-    __slots__ = ("block", "request", "trace_lines")
-
-    def __init__(self, request: Request, block: HeaderBlock, trace_lines: bytes) -> None:
-        self.request = request
-        self.block = block
-        self.trace_lines = trace_lines
+    def trace_lines(self, trace_id: str, span_id: str) -> bytes:
+        """Return the lines by which the upstream's work joins the client's trace, or begins `trace_id`."""
+        traceparent, keeps_tracestate = continue_trace(self.traceparents, trace_id, span_id)
+        if keeps_tracestate and self.tracestates:
+            return b"traceparent: %b\r\ntracestate: %b\r\n" % (traceparent, b",".join(self.tracestates))
+        return b"traceparent: %b\r\n" % traceparent
 
     def upstream_lines(
-        self, injected: tuple[bytes, ...], *, with_credential: bool, target: bytes = b""
+        self,
+        request: Request,
+        trace_lines: bytes,
+        injected: tuple[bytes, ...],
+        *,
+        with_credential: bool,
+        target: bytes = b"",
     ) -> list[bytes]:
         """Return the pieces of the head that goes upstream with `target`, if given; `injected` come last."""
-        request, block = self.request, self.block
         parts = [
             request.method.encode(),
             b" ",
@@ -109,29 +110,24 @@ class Head:
             b" HTTP/1.1\r\nHost: ",
             request.authority,
             b"\r\n",
-            block.kept,
-            self.trace_lines,
-            block.framing_lines,
+            self.kept,
+            trace_lines,
+            self.framing_lines,
         ]
-        if with_credential and block.authorization:
-            parts += (b"Authorization: ", block.authorization, b"\r\n")
+        if with_credential and self.authorization:
+            parts += (b"Authorization: ", self.authorization, b"\r\n")
         parts += injected
         parts.append(b"\r\n")
         return parts
 
 
-def read_head(method: str, claimed_target: bytes, block: HeaderBlock, *, trace_id: str, span_id: str) -> Head:
-    """Return the head in the only way it can be read, or raise `RequestError`."""
+def read_request(method: str, claimed_target: bytes, block: HeaderBlock) -> Request:
+    """Return the request in the only way it can be read, or raise `RequestError`."""
     if method in REFUSED_METHODS:
         raise RequestError(Reason.METHOD_REFUSED, f"{method} is not forwarded")
     path, target, has_encoded_slash, host, authority = parse_target(claimed_target, block.claimed_host)
-    traceparent, keeps_tracestate = continue_trace(block.traceparents, trace_id, span_id)
-    trace_lines = b"traceparent: %b\r\n" % traceparent
-    if keeps_tracestate and block.tracestates:
-        trace_lines += b"tracestate: %b\r\n" % b",".join(block.tracestates)
     # By position: by name, with a call for each request, is more than twice as dear.
-    request = Request(
+    return Request(
         method, host, path, authority, target, has_encoded_slash,
         block.credential, block.client, block.certificate,
     )  # fmt: skip
-    return Head(request, block, trace_lines)

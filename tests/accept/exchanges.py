@@ -40,6 +40,8 @@ class Told:
     ) -> HeaderBlock | None:
         self.events.append((method, target, keep_alive))
         self.familiar = familiar
+        if familiar is not None:
+            self.end()
         return self.owner.block
 
     def refuse(self, reason: Reason, detail: str, claimed_target: bytes) -> None:

@@ -34,6 +34,17 @@ def test_the_same_lines_behind_another_request_line_are_recognised(method: str) 
     assert known().request_line(received, 100) == (method, b"/b?c=d")
 
 
+def test_the_same_request_line_again_says_the_same_until_another_comes() -> None:
+    lines = known()
+    for target in (b"/a", b"/a", b"/b", b"/a"):
+        for _ in range(2):
+            assert lines.request_line(b"GET %b HTTP/1.1\r\n%b" % (target, LINES), 100) == ("GET", target)
+        for _ in range(2):
+            assert lines.request_line(b"GET %b HTTP/1.0\r\n%b" % (target, LINES), 100) is None
+    assert lines.request_line(b"GET /a HTTP/1.1\r\n" + LINES, 2) == ("GET", b"/a")
+    assert lines.request_line(b"GET /a HTTP/1.1\r\n" + LINES, 1) is None
+
+
 @pytest.mark.parametrize(
     "received",
     [

@@ -229,6 +229,7 @@ CASES: dict[str, Callable[[Credentials], Case]] = {
     "16k": lambda known: Case(requests=[get(known.good)], response=answer(bytes(LARGE_BYTES))),
     "no-token": lambda known: Case(requests=[get(None)], response=SMALL),
     "forged": lambda known: Case(requests=[get(known.forged)], response=SMALL),
+    "expired": lambda known: Case(requests=[get(known.expired)], response=SMALL),
     "cold": lambda known: Case(requests=[get(token) for token in known.cold(COLD_TOKENS)], response=SMALL),
 }
 

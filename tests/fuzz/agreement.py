@@ -99,10 +99,10 @@ def _difference(ours: Message, theirs: Message, problem: Problem | None, stop: s
 
 def assert_upstream_reads(message: Message) -> None:
     """Raise `AssertionError` unless h11 reads of our head what was decided on, and our lines alone."""
-    head = head_of(message)
-    request = head.request
+    request, block = head_of(message)
+    trace = block.trace_lines("a" * 32, "b" * 16)
     connection = h11.Connection(h11.SERVER)
-    connection.receive_data(b"".join(head.upstream_lines(INJECTED, with_credential=True)))
+    connection.receive_data(b"".join(block.upstream_lines(request, trace, INJECTED, with_credential=True)))
     event = connection.next_event()
     assert isinstance(event, h11.Request), event
     lines = list(event.headers)
@@ -110,14 +110,14 @@ def assert_upstream_reads(message: Message) -> None:
     assert [value for name, value in lines if name == b"host"] == [request.authority]
     assert [value for name, value in lines if name == b"x-rolegate-subject"] == [b"mira"]
     framing = [(name, value) for name, value in lines if name in (b"content-length", b"transfer-encoding")]
-    if head.block.framing.name == "CHUNKED":
+    if block.framing.name == "CHUNKED":
         assert framing == [(b"transfer-encoding", b"chunked")]
-    elif head.block.announced_bytes:
-        assert framing == [(b"content-length", b"%d" % head.block.announced_bytes)]
+    elif block.announced_bytes:
+        assert framing == [(b"content-length", b"%d" % block.announced_bytes)]
     else:
         assert framing in ([], [(b"content-length", b"0")])
     # RFC 9112 section 6.1: a faulty framing, which h11 takes all the same.
-    assert message.version != "1.0" or head.block.framing.name != "CHUNKED", message
+    assert message.version != "1.0" or block.framing.name != "CHUNKED", message
     kept = {name.lower() for name, _ in message.headers}
     ours = {b"host", b"traceparent", b"x-rolegate-subject"}
     assert {name for name, _ in lines} <= kept | ours

@@ -9,9 +9,9 @@ from proxy.accept.limits import Limits
 from proxy.accept.reading import Problem, RequestReader
 from proxy.errors import RequestError
 from proxy.model.peer import Peer
-from proxy.model.request import Headers
+from proxy.model.request import Headers, Request
 from proxy.wire.headers import RequestHeaders
-from proxy.wire.reading import Head, HeaderBlock, read_head
+from proxy.wire.reading import HeaderBlock, read_request
 from proxy.wire.refusal import REFUSALS
 
 LIMITS = Limits(
@@ -84,10 +84,10 @@ def read_by_us(*pieces: bytes, limits: Limits = LIMITS) -> tuple[list[Message], 
     return notes.messages, problem
 
 
-def head_of(message: Message, rules: RequestHeaders = RULES) -> Head:
-    """Return the head that the pipeline would make of it, or raise `RequestError`."""
+def head_of(message: Message, rules: RequestHeaders = RULES) -> tuple[Request, HeaderBlock]:
+    """Return the request that we make of it and what its lines say, or raise `RequestError`."""
     block = HeaderBlock(message.version, message.headers, rules, PEER, TRUSTED)
-    return read_head(message.method, message.target, block, trace_id="a" * 32, span_id="b" * 16)
+    return read_request(message.method, message.target, block), block
 
 
 def refusal_of(message: Message) -> RequestError | None:

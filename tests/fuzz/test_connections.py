@@ -71,8 +71,8 @@ class Remembering(Told):
         keep_alive: bool,
         familiar: HeaderBlock | None = None,
     ) -> HeaderBlock | None:
-        super().begin(method, target, version, headers, keep_alive=keep_alive, familiar=familiar)
         self.events.append((version, list(headers)))
+        super().begin(method, target, version, headers, keep_alive=keep_alive, familiar=familiar)
         try:
             block = HeaderBlock(version, headers, RULES, PEER, TRUSTED)
         except RequestError:

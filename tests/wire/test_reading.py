@@ -1,13 +1,15 @@
 from ipaddress import ip_network
+from typing import NamedTuple
 
 import pytest
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
 from proxy.model.peer import Peer
+from proxy.model.request import Request
 from proxy.wire.framing import Framing
 from proxy.wire.headers import RequestHeaders
-from proxy.wire.reading import Head, HeaderBlock, read_head
+from proxy.wire.reading import HeaderBlock, read_request
 
 TRACE = "a" * 32
 SPAN = "b" * 16
@@ -15,6 +17,11 @@ NEW_TRACE = f"traceparent: 00-{TRACE}-{SPAN}-02\r\n".encode()
 HOST = (b"Host", b"API.example:80")
 TOKEN = (b"Authorization", b"Bearer abc.def.ghi")
 INJECTED = (b"X-Rolegate-Subject: mira\r\n",)
+
+
+class Head(NamedTuple):
+    request: Request
+    block: HeaderBlock
 
 
 def read(
@@ -26,11 +33,13 @@ def read(
 ) -> Head:
     rules = RequestHeaders((b"X-Rolegate-Subject",))
     block = HeaderBlock(version, list(lines), rules, Peer(address=peer), (ip_network("10.0.0.0/8"),))
-    return read_head(method, target, block, trace_id=TRACE, span_id=SPAN)
+    return Head(read_request(method, target, block), block)
 
 
 def upstream(head: Head, *, with_credential: bool = False) -> bytes:
-    return b"".join(head.upstream_lines(INJECTED, with_credential=with_credential))
+    request, block = head
+    trace = block.trace_lines(TRACE, SPAN)
+    return b"".join(block.upstream_lines(request, trace, INJECTED, with_credential=with_credential))
 
 
 def test_the_upstream_receives_the_canonical_target_and_ours_last() -> None:
@@ -90,7 +99,8 @@ def test_a_body_is_announced_upstream_in_one_spelling(
 ) -> None:
     head = read(HOST, *lines, method="PUT", version=version)
     assert (head.block.framing, head.block.announced_bytes) == (framing, announced)
-    assert b"".join((head.block.kept, head.trace_lines, head.block.framing_lines)) == NEW_TRACE + line
+    assert (head.block.kept, head.block.framing_lines) == (b"", line)
+    assert NEW_TRACE + line + INJECTED[0] in upstream(head)
 
 
 @pytest.mark.parametrize(("version", "waits"), [("1.1", True), ("1.0", False)])
