@@ -15,10 +15,11 @@ from prometheus_client.metrics_core import Metric
 
 from proxy.accept.limits import Limits
 from proxy.accept.listener import Listener
+from proxy.administration import Admin
 from proxy.authorize.compile import compile_policy
 from proxy.authorize.roles import RoleMapper
 from proxy.authorize.routing import RouteTable
-from proxy.control.admin import Admin
+from proxy.control.pages import Pages
 from proxy.environment import Environment
 from proxy.errors import ConfigurationError
 from proxy.forward.forwarder import Forwarder
@@ -26,8 +27,8 @@ from proxy.gauges import limit_sources, open_streams, sources
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
 from proxy.identify.failures import FailureCache
-from proxy.identify.fetch import HttpFetch
 from proxy.identify.keyring import KeyRing
+from proxy.identify.loading import LoadedFetch
 from proxy.identify.resolver import Resolver
 from proxy.limit.admissions import Admissions
 from proxy.limit.table import Table
@@ -86,7 +87,7 @@ class Proxy:
         self.port = 0
         self.admin_port = 0
         self._tasks = TaskOwner()
-        self._fetch = HttpFetch()
+        self._fetch = LoadedFetch()
         self._metrics = RequestMetrics()
         self._retired = Retired()
         self.pools: dict[str, Forwarder] = {}
@@ -106,7 +107,7 @@ class Proxy:
         self.keys.start()
         self._tasks.spawn(self._sweep(), name="sweep")
         self._tasks.spawn(self._tend(), name="tend the audit sink")
-        self.admin = Admin(self._registry(), self.missing)
+        self.admin = Admin(Pages(self._registry(), self.missing, for_supervisor=self.seat is not None))
         try:
             await self._start_admin()
             self.port = await self.listener.start(doors_of(settings), reuse_port=self.seat is not None)
@@ -141,7 +142,10 @@ class Proxy:
         pools = succeed(
             self.pools, upstreams_of(settings), lambda it: Forwarder(it, self._tasks, time.monotonic)
         )
-        keys = KeyRing(issuers_of(settings), self._fetch, self._tasks)
+        issuers = issuers_of(settings)
+        if any(issuer.jwks_file is None for issuer in issuers):
+            self._fetch.load()
+        keys = KeyRing(issuers, self._fetch, self._tasks)
         # Never the entries of another configuration: their roles are those of its bindings.
         cache = TokenCache(settings.token_cache.max_entries)
         self.admissions.open(settings.rate_limits, settings.rate_limit_table.max_entries)

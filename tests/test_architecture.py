@@ -52,11 +52,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors", "model"},
     "control": {"errors", "model", "tasks"},
     # Those who put it together.
+    "administration": {"accept", "control", "model", "tasks", "wire"},
     "gauges": {"accept", "forward", "identify", "limit", "model", "record", "streams"},
     "assemble": {
         *("accept", "authorize", "control", "forward", "identify", "limit", "record", "settings"),
         *("environment", "errors", "gauges", "listening", "live", "model", "pipeline", "seat", "succession"),
-        *("tasks", "vetting", "wire"),
+        *("administration", "tasks", "vetting", "wire"),
     },
     "listening": {"accept", "errors", "settings"},
     "vetting": {"authorize", "errors", "forward", "identify", "listening", "settings"},
@@ -68,7 +69,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": {"assemble", "errors", "notify", "reloading", "settings", "tasks"},
     # Several of the above, each in a process of its own.
     "workers": {
-        *("assemble", "control", "diagnostics", "errors", "limit", "notify", "record", "reloading", "seat"),
+        *("administration", "assemble", "control", "diagnostics", "errors", "limit", "notify", "record"),
+        "reloading",
+        "seat",
         *("serving", "settings", "tasks"),
     },
     # A question put to the very parts that would decide it; and a token looked at without any key.

@@ -46,10 +46,11 @@ async def _supervise(settings: Settings, count: int, config: Path, log_style: st
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stopped = tasks.spawn(stop.wait(), name="wait for a signal")
-    starting = tasks.spawn(supervisor.start(), name="start the workers")
+    starting = tasks.spawn(_start(supervisor), name="start the workers")
     await asyncio.wait([stopped, starting], return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
-        await starting
+        if (error := await starting) is not None:
+            raise error
         tasks.spawn(reloading.run(), name="reload")
         _announce(settings, supervisor)
     await stopped
@@ -59,6 +60,15 @@ async def _supervise(settings: Settings, count: int, config: Path, log_style: st
     await supervisor.stop()
     heed_no_more_signals()
     log.info("stopped")
+
+
+async def _start(supervisor: Supervisor) -> ConfigurationError | None:
+    """Start, or return why it cannot: an error of the operator's, which no traceback would explain."""
+    try:
+        await supervisor.start()
+    except ConfigurationError as error:
+        return error
+    return None
 
 
 def _announce(settings: Settings, supervisor: Supervisor) -> None:

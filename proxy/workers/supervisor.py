@@ -17,7 +17,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from proxy.control.admin import Admin
+from proxy.administration import Admin
+from proxy.control.pages import Pages
 from proxy.errors import ConfigurationError
 from proxy.record.policy_metrics import ReloadCounts
 from proxy.settings.addresses import Address
@@ -67,7 +68,7 @@ class Supervisor:
         self._gathering = Gathering(self._own_registry(), self._tasks)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._gathering)
-        self._admin = Admin(registry, self.missing, self._gathering.look)
+        self._admin = Admin(Pages(registry, self.missing, self._gathering.look))
         self._reserved: list[Reserved] = []
         self._folder = tempfile.TemporaryDirectory(prefix="rolegate-", ignore_cleanup_errors=True)
 
