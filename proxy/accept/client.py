@@ -258,7 +258,7 @@ class ClientConnection(Patience):
         """Begin the request if it came whole and its header lines are those of one before it."""
         if self._current is not None or self._held or self.is_blocked or self._reader.is_busy:
             return False
-        found = known.request_line(data, self._listener.limits.max_target_bytes)
+        found = known.request_line(data, self._reader.limits.max_target_bytes)
         if found is None:
             return False
         limit = self._listener.limits.max_requests_per_connection
