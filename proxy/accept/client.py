@@ -265,10 +265,11 @@ class ClientConnection(Patience):
         keep_alive = limit is None or self._may_stay(limit)
         current = self._current = self._listener.exchanges.open(self, self._peer)
         try:
-            current.begin(*found, "1.1", known.headers, keep_alive=keep_alive, familiar=known.block)
+            block = current.begin(*found, "1.1", known.headers, keep_alive=keep_alive, familiar=known.block)
+            if block is not None:
+                known.block = block  # another one where a new configuration had the lines read anew
             self._end()
-        except Exception:
-            # The boundary of the connection: as where the parser calls.
+        except Exception:  # the boundary of the connection, as where the parser calls
             log.exception("a request could not begin")
             self._give_up()
         return True

@@ -206,7 +206,7 @@ async def test_keys_that_are_withdrawn_are_withdrawn_for_a_familiar_request_too(
         assert proxy.proxy.cache.misses == misses + 1
 
 
-async def test_a_new_configuration_reads_familiar_lines_anew() -> None:
+async def test_a_new_configuration_reads_familiar_lines_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
         RecordingUpstream() as upstream,
         LocalProxy(upstream.url) as proxy,
@@ -218,3 +218,7 @@ async def test_a_new_configuration_reads_familiar_lines_anew() -> None:
         holder.swap(replace(holder.current, request_headers=RequestHeaders((b"X-Team",))))
         assert (await client.request(b"GET /b HTTP/1.1\r\n" + lines)).status == 200
         assert [b"X-Team" in request for request in upstream.requests] == [True, False]
+        read_again: list[object] = []
+        monkeypatch.setattr("proxy.pipeline.HeaderBlock", lambda *arguments: read_again.append(arguments))
+        assert (await client.request(b"GET /c HTTP/1.1\r\n" + lines)).status == 200
+        assert read_again == []  # but only once

@@ -11,6 +11,7 @@ from proxy.forward import connection as forwarding
 from proxy.forward.connection import UpstreamConnection
 from proxy.forward.pool import Pool
 from proxy.tasks import TaskOwner
+from proxy.wire.plain_response import read_plain
 from tests.fuzz.answers import ENDPOINT, UPSTREAM, Answer
 from tests.fuzz.budget import examples
 from tests.fuzz.bytes_of import Bytes, damaged, mostly, one_of, pieces_of
@@ -117,17 +118,27 @@ LINES = [
     ),
 ]
 LENGTHS = [
-    *(b"3", b"0", b"03", b"000", b"+3", b"-0", b"3 ", b" 3", b"\t3", b"3, 3", b"3,3", b"0x3", b"3_0", b"3.0", b"1e1"),
-    *(b"", b"\xb2", b"0" * 14 + b"3", b"0" * 15 + b"3", b"0" * 19 + b"3", b"0" * 20 + b"3"),
-    *(b"9" * 15, b"9" * 16, b"18446744073709551615", b"18446744073709551616", b"18446744073709551619"),
-]  # fmt: skip
+    *(b"3", b"0", b"03", b"000", b"+3", b"-0", b"3 ", b" 3", b"\t3", b"3, 3", b"3,3", b"0x3", b"3_0", b"3.0"),
+    *(
+        b"1e1",
+        b"",
+        b"\xb2",
+        b"0" * 14 + b"3",
+        b"0" * 15 + b"3",
+        b"0" * 19 + b"3",
+        b"0" * 20 + b"3",
+        b"9" * 15,
+    ),
+    *(b"9" * 16, b"18446744073709551615", b"18446744073709551616", b"18446744073709551619"),
+]
 STARTS = [
     *(b"HTTP/1.1 200 OK", b"HTTP/1.1 404 Not Found", b"HTTP/1.1 200 ", b"HTTP/1.1 200", b"HTTP/1.1 200 OK  "),
-    *(b"HTTP/1.1 204 No Content", b"HTTP/1.1 205 Reset Content", b"HTTP/1.1 304 Not Modified", b"HTTP/1.0 200 OK"),
-    *(b"HTTP/1.1 100 Continue", b"HTTP/1.1 101 Up", b"HTTP/1.1 103 Early Hints", b"HTTP/1.1 599 x", b"HTTP/1.1 600 x"),
-    *(b"HTTP/1.1 200  OK", b"HTTP/1.1  200 OK", b"http/1.1 200 OK", b"HTTP/1.1 200\tOK", b"HTTP/1.1 0200 OK"),
-    *(b"HTTP/1.1 200 \xc3\xa4", b"HTTP/1.1 200 a\x00b", b"\r\nHTTP/1.1 200 OK", b"ICE/1.1 200 OK", b"HTTP/1.2 200 OK"),
-]  # fmt: skip
+    *(b"HTTP/1.1 204 No Content", b"HTTP/1.1 205 Reset Content", b"HTTP/1.1 304 Not Modified"),
+    *(b"HTTP/1.1 100 Continue", b"HTTP/1.1 101 Up", b"HTTP/1.1 103 Early Hints", b"HTTP/1.1 599 x"),
+    *(b"HTTP/1.1 600 x", b"HTTP/1.0 200 OK", b"HTTP/1.2 200 OK", b"ICE/1.1 200 OK", b"http/1.1 200 OK"),
+    *(b"HTTP/1.1 200  OK", b"HTTP/1.1  200 OK", b"HTTP/1.1 200\tOK", b"HTTP/1.1 0200 OK"),
+    *(b"HTTP/1.1 200 \xc3\xa4", b"HTTP/1.1 200 a\x00b", b"\r\nHTTP/1.1 200 OK"),
+]
 BODIES = [b"abc", b"", b"ab", b"abcd", b"abc\r\n", b"3\r\nabc\r\n0\r\n\r\n", b"abcHTTP/1.1 200 OK\r\n"]
 
 
@@ -148,7 +159,8 @@ def turn(draw: st.DrawFn) -> Turn:
     """Return one request and the pieces of its response."""
     data = draw(ANSWER)
     pieces = [data] if draw(st.booleans()) else draw(pieces_of(data))
-    return draw(one_of(["GET", "GET", "POST", "HEAD"])), pieces, draw(st.sampled_from([True, True, True, False]))  # type: ignore[type-var]  # fmt: skip
+    method = draw(st.sampled_from(["GET", "GET", "POST", "HEAD"]))
+    return method, pieces, draw(st.sampled_from([True, True, True, False]))
 
 
 @examples(500)
@@ -162,7 +174,7 @@ def test_whatever_comes_the_short_way_tells_what_the_parser_tells(turns: list[Tu
 def test_every_hostile_piece_is_the_same_to_both(method: str, is_sent_whole: bool) -> None:
     """One odd thing at a time, behind and before an everyday response on the same connection."""
     plain = (b"HTTP/1.1 200 OK", b"Content-Length: 3", b"Server: x")
-    heads = [(start, *plain[1:]) for start in STARTS]
+    heads: list[tuple[bytes, ...]] = [(start, *plain[1:]) for start in STARTS]
     heads += [(plain[0], b"Content-Length: " + length, plain[2]) for length in LENGTHS]
     heads += [(*plain, line) for line in LINES] + [(plain[0], line, *plain[1:]) for line in LINES]
     heads += [(plain[0], line) for line in LINES]
@@ -190,4 +202,4 @@ def test_both_ways_are_taken() -> None:
         [("GET", [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"], True)], is_short=True
     ).answers
     assert (answer.body, answer.is_reused) == (b"a", True)
-    assert forwarding.read_plain(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na") is not None
+    assert read_plain(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na") is not None
