@@ -102,7 +102,8 @@ class RequestReader:
 
     def feed(self, data: bytes) -> Problem | None:
         """Read `data`, and return why nothing more may be read, or None."""
-        self._silent_bytes += len(data)
+        # Empty lines between two requests add up to nothing: a familiar request behind them is not read here.
+        self._silent_bytes = self._silent_bytes + len(data) if self.is_busy else len(data)
         if self.in_head:
             self._received += data
         else:
