@@ -254,18 +254,19 @@ class ClientConnection(Patience):
         """Begin the request if it came whole and its header lines are those of one before it."""
         if self._current is not None or self._held or self.is_blocked or self._reader.is_busy:
             return False
-        found = known.request_line(data, self._listener.limits.max_target_bytes)
+        found = known.request_line(data, self._reader.limits.max_target_bytes)
         if found is None:
             return False
         method, target = found
         limit = self._listener.limits.max_requests_per_connection
-        keep_alive = limit is None or self._may_stay(limit)
+        stays = limit is None or self._may_stay(limit)
         current = self._current = self._listener.exchanges.open(self, self._peer)
         self.deadline = NEVER
         try:
-            current.begin(method, target, "1.1", known.headers, keep_alive=keep_alive, familiar=known.block)
-        except Exception:
-            # The boundary of the connection: as where the parser calls.
+            lines, before = known.headers, known.block
+            block = current.begin(method, target, "1.1", lines, keep_alive=stays, familiar=before)
+            known.block = block or before  # another one where a new configuration had the lines read anew
+        except Exception:  # the boundary of the connection, as where the parser calls
             log.exception("a request could not begin")
             self._give_up()
         return True

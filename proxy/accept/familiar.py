@@ -16,9 +16,7 @@ from proxy.wire.reading import HeaderBlock
 _REQUEST_LINE = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!\"$-~]*+) HTTP/1\.1\r\n").fullmatch
 _HEAD_END = b"\r\n\r\n"
 _LINE_END = b"\r\n"
-
-# The parser has to have read it all as one head; a first line that short would be an empty one.
-_MIN_LINE_BYTES = len(b"GET / HTTP/1.1\r\n")
+_EMPTY = (b"\r", b"\n")
 
 
 class Familiar:
@@ -60,7 +58,9 @@ def _said(claimed_line: bytes) -> tuple[str, bytes] | None:
 
 def familiar(received: bytes, headers: Headers, block: HeaderBlock) -> Familiar | None:
     """Return the lines of a request that was read as `block`, None if more than its head came."""
-    if received.find(_HEAD_END) != len(received) - len(_HEAD_END):
+    # The parser skips what is empty, a row of bare line feeds as well; the first line would then be none of
+    # the request's, and its request line would be remembered as a header line.
+    if received[:1] in _EMPTY or received.find(_HEAD_END) != len(received) - len(_HEAD_END):
         return None
     lines_at = received.find(_LINE_END) + len(_LINE_END)
-    return None if lines_at < _MIN_LINE_BYTES else Familiar(received[lines_at:], headers, block)
+    return Familiar(received[lines_at:], headers, block)

@@ -64,7 +64,6 @@ class RequestReader:
         "_head_bytes",
         "_headers",
         "_is_first",
-        "_limits",
         "_parser",
         "_received",
         "_silent_bytes",
@@ -75,11 +74,12 @@ class RequestReader:
         "in_body",
         "in_head",
         "is_final",
+        "limits",
         "target",
     )
 
     def __init__(self, limits: Limits, taker: Reading) -> None:
-        self._limits = limits
+        self.limits = limits
         self._taker = taker
         self._parser = httptools.HttpRequestParser(self)
         self._headers: Headers = []
@@ -102,7 +102,8 @@ class RequestReader:
 
     def feed(self, data: bytes) -> Problem | None:
         """Read `data`, and return why nothing more may be read, or None."""
-        self._silent_bytes += len(data)
+        # Empty lines between two requests add up to nothing: a familiar request behind them is not read here.
+        self._silent_bytes = self._silent_bytes + len(data) if self.is_busy else len(data)
         if self.in_head:
             self._received += data
         else:
@@ -154,7 +155,7 @@ class RequestReader:
     def on_url(self, target: bytes) -> None:
         """Take the request target, or a part of it."""
         self.target += target
-        limit = self._limits.max_target_bytes
+        limit = self.limits.max_target_bytes
         if len(self.target) > limit:
             raise RequestRefused(Reason.TARGET_TOO_LONG, f"the limit is {limit} bytes")
 
@@ -165,7 +166,7 @@ class RequestReader:
             return
         self._headers.append((name, value))
         self._head_bytes += len(name) + len(value) + 4
-        limits = self._limits
+        limits = self.limits
         if self._head_bytes > limits.max_header_bytes or len(self._headers) > limits.max_header_count:
             raise self._too_large()
 
@@ -173,13 +174,13 @@ class RequestReader:
         """Hand on a trailer; together with the head it keeps the limits of a head."""
         self._trailer_count += 1
         self._head_bytes += len(name) + len(value) + 4
-        limits, count = self._limits, len(self._headers) + self._trailer_count
+        limits, count = self.limits, len(self._headers) + self._trailer_count
         if self._head_bytes > limits.max_header_bytes or count > limits.max_header_count:
             raise self._too_large()
         self._taker.trailer(name, value)
 
     def _too_large(self) -> RequestRefused:
-        limits = self._limits
+        limits = self.limits
         return RequestRefused(
             Reason.HEADERS_TOO_LARGE,
             f"the limits are {limits.max_header_bytes} bytes and {limits.max_header_count} lines",
@@ -229,7 +230,7 @@ class RequestReader:
     def _check_progress(self) -> Problem | None:
         # The parser gathers a header line or a trailer until it ends, and skips chunk extensions; one
         # that never ends would fill the memory.
-        limits = self._limits
+        limits = self.limits
         allowed = limits.max_header_bytes + SLACK_BYTES
         if self.in_head:
             allowed += limits.max_target_bytes

@@ -29,7 +29,8 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.1 (20[0-35-9]|3(?!04)[0-9]{2}|[45][0-9]{2})
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++): ([!-~](?:[ -~]*[!-~])?)").fullmatch
 _LENGTH = re.compile(rb"[0-9]{1,15}").fullmatch
 
-MEANT_FOR_THE_PARSER = frozenset({b"transfer-encoding", b"upgrade", b"trailer"})
+# `Proxy-Connection: close` ends the connection for llhttp as `Connection: close` does.
+MEANT_FOR_THE_PARSER = frozenset({b"transfer-encoding", b"upgrade", b"trailer", b"proxy-connection"})
 
 
 class PlainHead:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.accept.familiar import Familiar, familiar
+from proxy.model.decision import Reason
 from proxy.model.peer import Peer
 from proxy.wire.headers import RequestHeaders
 from proxy.wire.reading import HeaderBlock
@@ -83,6 +84,9 @@ def test_a_target_above_the_limit_goes_to_the_parser(limit: int, is_known: bool)
         b"GET /a HTTP/1.1\r\n" + LINES + b"G",
         b"GET /a HTTP/1.1\r\n" + LINES + b"GET /a HTTP/1.1\r\n" + LINES,
         b"\r\nGET /a HTTP/1.1\r\n" + LINES,
+        b"\n" * 20 + b"GET /a HTTP/1.1\r\n" + LINES,
+        b"\n" * 20 + b"\r\nGET /a HTTP/1.1\r\n" + LINES,
+        b"\r" * 20 + b"\nGET /a HTTP/1.1\r\n" + LINES,
     ],
 )
 def test_only_the_lines_of_one_whole_request_are_remembered(received: bytes) -> None:
@@ -111,6 +115,31 @@ async def test_a_body_that_looks_like_a_familiar_request_is_a_body() -> None:
         await client.send(request)
         assert (await client.read_response()).status == 200
         assert exchanges.all[1].events == [("POST", b"/p", True), request, "end"]
+
+
+async def test_a_request_line_behind_empty_lines_is_not_remembered_as_a_header_line() -> None:
+    """Or the next request could have a header line that is none, and that the parser refuses."""
+    request = b"GET /a HTTP/1.1\r\n" + LINES
+    async with listening() as (_, exchanges, port, _), ScriptedClient(port) as client:
+        exchanges.block = block()
+        assert (await client.request(b"\n" * 20 + b"\r\n" + request)).status == 200
+        await client.send(b"GET /b HTTP/1.1\r\n" + request)
+        await client.read_response()
+        assert exchanges.all[1].events == [(Reason.MALFORMED_REQUEST, b"/b")]
+
+
+@pytest.mark.parametrize("limit", [10, 100_000])
+async def test_a_connection_keeps_the_limits_that_it_began_with(limit: int) -> None:
+    """The parser does, and what it would refuse is not let in by lines that came before."""
+    async with listening() as (listener, exchanges, port, _), ScriptedClient(port) as client:
+        exchanges.block = block()
+        assert (await client.request(b"GET /a HTTP/1.1\r\n" + LINES)).status == 200
+        listener.limits = replace(listener.limits, max_target_bytes=limit)
+        for target in (b"/" + b"b" * 99, b"/" + b"c" * 100):
+            await client.request(b"GET " + target + b" HTTP/1.1\r\n" + LINES)
+        assert exchanges.all[1].events == [("GET", b"/" + b"b" * 99, True), "end"]
+        assert exchanges.all[1].familiar is exchanges.block
+        assert exchanges.all[2].events == [(Reason.TARGET_TOO_LONG, b"/" + b"c" * 100)]
 
 
 async def test_what_comes_ahead_of_its_turn_waits() -> None:
@@ -188,7 +217,7 @@ async def test_keys_that_are_withdrawn_are_withdrawn_for_a_familiar_request_too(
         assert proxy.proxy.cache.misses == misses + 1
 
 
-async def test_a_new_configuration_reads_familiar_lines_anew() -> None:
+async def test_a_new_configuration_reads_familiar_lines_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
         RecordingUpstream() as upstream,
         LocalProxy(upstream.url) as proxy,
@@ -200,3 +229,7 @@ async def test_a_new_configuration_reads_familiar_lines_anew() -> None:
         holder.swap(replace(holder.current, request_headers=RequestHeaders((b"X-Team",))))
         assert (await client.request(b"GET /b HTTP/1.1\r\n" + lines)).status == 200
         assert [b"X-Team" in request for request in upstream.requests] == [True, False]
+        read_again: list[object] = []
+        monkeypatch.setattr("proxy.pipeline.HeaderBlock", lambda *arguments: read_again.append(arguments))
+        assert (await client.request(b"GET /c HTTP/1.1\r\n" + lines)).status == 200
+        assert read_again == []  # but only once

@@ -121,6 +121,16 @@ def test_the_lines_are_recognised_at_all() -> None:
     assert [one.familiar is None for one in exchanges.all] == [True, False]
 
 
+def test_empty_lines_between_familiar_requests_do_not_add_up() -> None:
+    """Some clients send one behind each request; the parser has forgotten them when the next one has come."""
+    request = b"GET / HTTP/1.1\r\n" + LINES
+    pieces = [request, b"\r\n"] * (LIMITS.max_header_bytes + LIMITS.max_target_bytes)
+    pieces += [request[:9], request[9:]]
+    short, long = (_told(RememberingExchanges(remembers=remembers), pieces) for remembers in (True, False))
+    assert short == long
+    assert short[0][-1][-1] == "end"
+
+
 PIPELINE = (
     b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"
     b"POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"

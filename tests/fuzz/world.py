@@ -5,7 +5,7 @@ Hypothesis calls a plain function many times; one proxy serves them all.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Self
 
 import h11
@@ -87,8 +87,11 @@ class H11Upstream(asyncio.Protocol):
 class World:
     """The proxy and its upstream; `run` steps their loop."""
 
-    def __init__(self, routes: Sequence[dict[str, object]] = ()) -> None:
+    def __init__(
+        self, routes: Sequence[dict[str, object]] = (), *, listen: Mapping[str, object] | None = None
+    ) -> None:
         self._routes = routes
+        self._listen = listen
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self.seen: list[Seen] = []
         self.problems: list[str] = []
@@ -108,7 +111,7 @@ class World:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: H11Upstream(self.seen, self.problems), LOOPBACK, 0)
         port = self._server.sockets[0].getsockname()[1]
-        self.proxy = LocalProxy(f"http://{LOOPBACK}:{port}")
+        self.proxy = LocalProxy(f"http://{LOOPBACK}:{port}", listen=self._listen)
         if self._routes:
             self.proxy.configuration["routes"] = list(self._routes)
         await self.proxy.__aenter__()

@@ -24,6 +24,7 @@ def test_an_everyday_head_is_read() -> None:
     [
         b"Transfer-Encoding: chunked",
         b"Connection: close",
+        b"Proxy-Connection: close",
         b"Connection: x-secret",
         b"Upgrade: websocket",
         b"Trailer: a",
