@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from proxy.limit.admissions import Admissions
 from proxy.limit.table import Table
 from proxy.model.policy import Policy, Rule
@@ -59,3 +61,14 @@ def test_the_door_counts_for_all_routes_together() -> None:
     door = admissions.door((FEW,))
     assert door is not None
     assert [door.admit(None, "a", 1.0).refusal is None for _ in range(3)] == [True, True, False]
+
+
+def test_numbers_are_read_while_a_reload_brings_more() -> None:
+    """A reload is staged on a thread, and may do so in the middle of a scrape."""
+    admissions = Admissions()
+    admissions.open({"few": FEW}, 100)
+    admissions.route(a_route("one", FEW))
+    places, refused = admissions.places(), admissions.refused()
+    assert (next(places)[0], next(refused)[0]) == ("one", "few")
+    admissions.route(a_route("two", replace(FEW, name="more")))
+    assert [name for name, _ in (*places, *refused)] == []
