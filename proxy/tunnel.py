@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from proxy.model.decision import Reason
-from proxy.resetting import reset
+from proxy.resetting import reset, said_farewell
 
 # How long both sides may take for what is still under way to them once the tunnel is closed.
 LINGER_S = 2.0
@@ -83,6 +83,10 @@ class Side(asyncio.Protocol):
         self.other.send(data)
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        if tls is not None and not self._was_closed and not said_farewell(tls):
+            self.tunnel.cut(self.breaks_as)
+            return False
         self.has_ended = True
         self.other.end()
         # Half of a TLS connection cannot be closed: its transport closes the whole, whatever we say.
