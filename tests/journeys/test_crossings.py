@@ -6,11 +6,14 @@ import socket
 import ssl
 from pathlib import Path
 
+import pytest
+
+from proxy.model.decision import Reason
 from tests.journeys.test_endpoints import several
-from tests.journeys.test_upgrade import ANSWER, HANDSHAKE, ROUTE
+from tests.journeys.test_upgrade import ANSWER, HANDSHAKE, ROUTE, SMUGGLED, answering_with
 from tests.kit.certificates import Authority
 from tests.kit.local_proxy import HOST, LocalProxy, until
-from tests.kit.recorder import RecordedConnection, RecordingUpstream
+from tests.kit.recorder import OK, RecordedConnection, RecordingUpstream
 from tests.kit.scripted import ScriptedClient
 
 ON_BOTH_LOOPS = True
@@ -19,8 +22,13 @@ ON_BOTH_LOOPS = True
 async def switching(connection: RecordedConnection) -> None:
     await connection.request()
     await connection.write(ANSWER)
-    while await connection.read():
+    while await connection.read() not in (b"", b"bye"):
         pass
+
+
+async def reset_at_once(connection: RecordedConnection) -> None:
+    await connection.request()
+    connection.reset()
 
 
 async def test_an_endpoint_that_only_ever_switches_comes_back_from_its_ejection() -> None:
@@ -80,3 +88,127 @@ async def test_a_tls_client_that_leaves_a_stream_without_a_farewell_is_gone(tmp_
         await until(lambda: bool(ends), what="the end at the upstream")
         assert ends == [None]
         assert proxy.reasons[-1] == ("outcome", "client-gone")
+
+
+ENDS = {
+    "the client resets": "client-gone",
+    "the client ends": "completed",
+    "the upstream resets": "upstream-reset",
+    "the upstream ends": "completed",
+    "nobody speaks": "stream-idle",
+    "its token expires": "token-expired",
+    "news of its identity": "token-expired",
+    "we stop": "shutting-down",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_a_stream_gives_back_all_that_it_had_however_it_ends(how: str) -> None:
+    idle = "300ms" if how == "nobody speaks" else "1h"
+    route = {**ROUTE, "max_in_flight": 1, "timeouts": {"idle": idle}}
+    listen = {"timeouts": {"shutdown": "100ms"}}
+    async with (
+        RecordingUpstream(switching) as upstream,
+        LocalProxy(upstream.url, route=route, listen=listen) as proxy,
+    ):
+        before, streams = Owned(proxy), proxy.proxy.environment.streams
+        async with ScriptedClient(proxy.port) as client:
+            assert (await client.request(HANDSHAKE)).status == 101
+            async with ScriptedClient(proxy.port) as other:  # it is a stream that has the only place
+                assert (await other.request(HANDSHAKE)).status == 503
+            [connection] = upstream.connections
+            if how == "the client resets":
+                client.reset()
+            elif how == "the client ends":
+                client.end_sending()
+            elif how == "the upstream resets":
+                connection.reset()
+            elif how == "the upstream ends":
+                await client.send(b"bye")
+            elif how == "its token expires":
+                [stream] = streams._open
+                stream.ends_at = 0.0
+            elif how == "news of its identity":
+                streams.end(lambda stream: True, Reason.TOKEN_EXPIRED)
+            elif how == "we stop":
+                await proxy.stop()
+            await client.read_to_end()
+        await until(lambda: len(proxy.records("outcome")) == 1, what="the outcome")
+        await before.are_all(proxy)
+        assert proxy.reasons == [
+            ("decision", "allowed"),
+            ("decision", "overloaded"),
+            ("outcome", ENDS[how]),
+        ]
+
+
+NO_STREAMS = {
+    "a 200": (answering_with(OK), 200, "completed"),
+    "a 101 that is none": (
+        answering_with(ANSWER.replace(b"websocket", b"h2c", 1)),
+        502,
+        "upstream-malformed",
+    ),
+    "a reset": (reset_at_once, 502, "upstream-reset"),
+    "no answer": (answering_with(b""), 504, "upstream-timeout"),
+    "no client": (answering_with(b""), 0, "client-gone"),
+    "no record": (answering_with(ANSWER), 503, ""),
+}
+
+
+@pytest.mark.parametrize("how", NO_STREAMS)
+async def test_a_handshake_that_fails_gives_back_its_place(how: str) -> None:
+    script, status, reason = NO_STREAMS[how]
+    upstream_settings = {"timeouts": {"response": "300ms" if how == "no answer" else "1h"}}
+    async with (
+        RecordingUpstream(script) as upstream,
+        LocalProxy(upstream.url, route={**ROUTE, "max_in_flight": 1}, upstream=upstream_settings) as proxy,
+    ):
+        before = Owned(proxy)
+        if how == "no record":
+            proxy.audit_path.unlink()
+        async with ScriptedClient(proxy.port) as client:
+            await client.send(HANDSHAKE + SMUGGLED)
+            if status:
+                assert (await client.read_response()).status == status
+            else:
+                await until(lambda: len(upstream.requests) == 1, what="the request")
+                client.reset()
+            assert await client.read_to_end() == b""
+        await before.are_all(proxy)
+        assert b"smuggled" not in upstream.received
+        if how == "no record":
+            assert upstream.byte_count == 0
+            await until(lambda: proxy.proxy.recorder.is_available, what="the audit file")
+        outcomes = [("outcome", reason or "audit-unavailable")]
+        await until(lambda: proxy.reasons[-1:] == outcomes, what="the outcome")
+        assert [kind for kind, _ in proxy.reasons if kind != "gap"] == ["decision", "outcome"]
+
+
+class Owned:
+    """What a proxy has that it has to give back."""
+
+    def __init__(self, proxy: LocalProxy) -> None:
+        self._now = self._of(proxy)
+
+    async def are_all(self, proxy: LocalProxy) -> None:
+        """Return when it has no more than that, with its streams and its idle connections gone."""
+        try:
+            await until(lambda: self._of(proxy) == self._now, what="the end of it all")
+        except TimeoutError:
+            assert self._of(proxy) == self._now
+
+    @staticmethod
+    def _of(proxy: LocalProxy) -> dict[str, int]:
+        running = proxy.proxy
+        pools = [pool for forwarder in running.pools.values() for pool in forwarder.pools]
+        return {
+            "requests": running.environment.in_flight,
+            "places": sum(places.in_flight for _, places in running.admissions.places()),
+            "client connections": running.listener.connection_count,
+            "clients": len(running.listener.crowd),
+            "upstream connections": sum(pool.busy_count for pool in pools),
+            "connecting": sum(pool.connecting_count for pool in pools),
+            "waiting": sum(pool.waiting_count for pool in pools),
+            "streams": len(running.environment.streams),
+        }
