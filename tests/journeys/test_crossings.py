@@ -1,7 +1,9 @@
 """Where parts meet that were each tested alone: streams, endpoints, limits, TLS and what a reload leaves."""
 
 import asyncio
+import json
 import os
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -12,7 +14,7 @@ from proxy.model.decision import Reason
 from tests.journeys.test_endpoints import several
 from tests.journeys.test_upgrade import ANSWER, HANDSHAKE, ROUTE, SMUGGLED, answering_with
 from tests.kit.certificates import Authority
-from tests.kit.local_proxy import HOST, LocalProxy, until
+from tests.kit.local_proxy import HOST, LocalProxy, public_jwk, request, until
 from tests.kit.recorder import OK, RecordedConnection, RecordingUpstream
 from tests.kit.scripted import ScriptedClient
 
@@ -183,6 +185,37 @@ async def test_a_handshake_that_fails_gives_back_its_place(how: str) -> None:
         outcomes = [("outcome", reason or "audit-unavailable")]
         await until(lambda: proxy.reasons[-1:] == outcomes, what="the outcome")
         assert [kind for kind, _ in proxy.reasons if kind != "gap"] == ["decision", "outcome"]
+
+
+async def test_a_body_too_large_tells_nothing_before_the_credential_is_judged() -> None:
+    """Routes differ in the bodies that they take; who may not know them has to get the same answer."""
+    gate = asyncio.Event()
+
+    async def keys(connection: RecordedConnection) -> None:
+        await connection.request()
+        await gate.wait()
+        body = json.dumps({"keys": [public_jwk()]}).encode()
+        await connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with RecordingUpstream() as upstream, RecordingUpstream(keys) as issuer:
+        proxy = LocalProxy(upstream.url, route={"max_body": 10})
+        issuers = proxy.configuration["issuers"]
+        assert isinstance(issuers, dict)
+        del issuers["idp"]["jwks_file"]
+        issuers["idp"] |= {"jwks_url": f"{issuer.url}/keys", "required": False}
+        data = request("POST", "/", b"Transfer-Encoding: chunked") + b"14\r\n" + b"a" * 20 + b"\r\n"
+        async with proxy, ScriptedClient(proxy.port) as good, ScriptedClient(proxy.port) as bad:
+            await good.send(data)
+            await bad.send(re.sub(rb".{8}(?=\r\nTransfer)", b"AAAAAAAA", data))
+            connections = proxy.proxy.listener._connections
+            await until(
+                lambda: sum(getattr(of._current, "bytes_in", 0) for of in connections) == 40, what="both"
+            )
+            assert proxy.reasons == []
+            gate.set()
+            assert (await bad.read_response()).status == 401
+            assert (await good.read_response()).status == 413
+        assert upstream.byte_count == 0
 
 
 class Owned:
