@@ -1,11 +1,13 @@
 """Where parts meet that were each tested alone: streams, endpoints, limits, TLS and what a reload leaves."""
 
 import asyncio
+import gc
 import json
 import os
 import re
 import socket
 import ssl
+import weakref
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,9 @@ from proxy.model.decision import Reason
 from tests.journeys.test_endpoints import several
 from tests.journeys.test_upgrade import ANSWER, HANDSHAKE, ROUTE, SMUGGLED, answering_with
 from tests.kit.certificates import Authority
-from tests.kit.local_proxy import HOST, LocalProxy, public_jwk, request, until
+from tests.kit.local_proxy import HOST, LocalProxy, get, public_jwk, request, until
 from tests.kit.recorder import OK, RecordedConnection, RecordingUpstream
-from tests.kit.scripted import ScriptedClient
+from tests.kit.scripted import Response, ScriptedClient
 
 ON_BOTH_LOOPS = True
 
@@ -216,6 +218,39 @@ async def test_a_body_too_large_tells_nothing_before_the_credential_is_judged() 
             assert (await bad.read_response()).status == 401
             assert (await good.read_response()).status == 413
         assert upstream.byte_count == 0
+
+
+async def test_a_stream_that_ended_holds_no_configuration() -> None:
+    """Nobody looks for cycles for a long time, and each reload would leave one more table of routes."""
+    async with (
+        RecordingUpstream(switching) as upstream,
+        RecordingUpstream() as another,
+        LocalProxy(upstream.url, route=ROUTE) as proxy,
+    ):
+        gc.collect()
+        gc.disable()
+        try:
+            async with ScriptedClient(proxy.port) as client:
+                assert (await client.request(HANDSHAKE)).status == 101
+                before = weakref.ref(proxy.proxy.environment.holder.current)
+                pool = proxy.proxy.pools["api"]
+                settings = proxy.proxy.settings
+                changed = settings.upstreams["api"].model_copy(update={"url": another.url})
+                await proxy.proxy.reload(settings.model_copy(update={"upstreams": {"api": changed}}))
+                assert (await exchange_get(proxy)).status == 200
+                await client.send(b"still there")
+                await until(lambda: upstream.received.endswith(b"still there"), what="the bytes")
+                assert (len(proxy.proxy._retired), pool.busy_count) == (1, 1)
+            await until(lambda: before() is None, what="the end of the old configuration")
+            await until(lambda: len(proxy.proxy._retired) == 0, what="the end of its pool")
+            assert pool.is_quiet
+        finally:
+            gc.enable()
+
+
+async def exchange_get(proxy: LocalProxy) -> Response:
+    async with ScriptedClient(proxy.port) as client:
+        return await client.request(get("/a"))
 
 
 class Owned:
