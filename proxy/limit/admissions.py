@@ -43,6 +43,14 @@ class Admissions:
             return None
         return Admission(tuple(self._limit(limit, "", frozenset()) for limit in limits), self.table, Places())
 
+    def keep(self, routes: Collection[str], limits: Collection[str]) -> None:
+        """Forget the numbers of all other routes and rate limits, except of routes still in use."""
+        for name, places in list(self._places.items()):
+            if name not in routes and not places.in_flight:
+                del self._places[name]
+        for name in self._tallies.keys() - limits:
+            del self._tallies[name]
+
     def refused(self) -> Iterator[tuple[str, int]]:
         """Yield each rate limit with how many requests it refused."""
         # A copy, here and below: a reload that is being staged on a thread may add some meanwhile.

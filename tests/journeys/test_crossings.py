@@ -248,6 +248,19 @@ async def test_a_stream_that_ended_holds_no_configuration() -> None:
             gc.enable()
 
 
+async def test_a_route_that_a_reload_removed_is_no_label_any_more() -> None:
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, route={"max_in_flight": 1}) as proxy,
+    ):
+        settings = proxy.proxy.settings
+        assert (await exchange_get(proxy)).status == 200
+        assert [name for name, _ in proxy.proxy.admissions.places()] == ["api"]
+        others = tuple(route for route in settings.routes if route.name != "api")
+        await proxy.proxy.reload(settings.model_copy(update={"routes": others}))
+        assert list(proxy.proxy.admissions.places()) == []
+
+
 async def exchange_get(proxy: LocalProxy) -> Response:
     async with ScriptedClient(proxy.port) as client:
         return await client.request(get("/a"))

@@ -72,3 +72,23 @@ def test_numbers_are_read_while_a_reload_brings_more() -> None:
     assert (next(places)[0], next(refused)[0]) == ("one", "few")
     admissions.route(a_route("two", replace(FEW, name="more")))
     assert [name for name, _ in (*places, *refused)] == []
+
+
+def test_the_numbers_of_what_a_reload_removed_go_with_it() -> None:
+    """Or each name there ever was would stay a label for ever; who is in flight is not lost."""
+    admissions = Admissions()
+    admissions.open({"few": FEW}, 100)
+    busy = admissions.route(a_route("busy", replace(FEW, name="more"), max_in_flight=1))
+    assert busy is not None
+    assert busy.admit(None, "a", 1.0).refusal is None
+    for name in ("idle", "kept"):
+        admissions.route(a_route(name, FEW, max_in_flight=1))
+    admissions.keep({"kept"}, {"few"})
+    assert [name for name, _ in admissions.places()] == ["busy", "kept"]
+    assert [name for name, _ in admissions.refused()] == ["few"]
+    again = admissions.route(a_route("busy", max_in_flight=1))
+    assert again is not None
+    assert again.admit(None, "a", 1.0).refusal is not None
+    busy.leave()
+    admissions.keep({"kept"}, {"few"})
+    assert [name for name, _ in admissions.places()] == ["kept"]
