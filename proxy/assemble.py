@@ -161,7 +161,9 @@ class Proxy:
         self._retired.add(replaced, self.environment.holder.current)
         self._take(staged)
         self.environment.holder.swap(staged.live)
-        self._metrics.keep(route.name for route in staged.settings.routes)
+        names = {route.name for route in staged.settings.routes}
+        self._metrics.keep(names)
+        self.admissions.keep(names, staged.settings.rate_limits.keys())
         self.listener.limits = limits_of(staged.settings.listen)
         self.keys.start()
 

@@ -99,7 +99,8 @@ class Exchange(Relaying):
         if self._has_ended:
             return
         self.bytes_in += len(data)
-        if self._passage is not None and self._is_too_large(self._passage):
+        # Not before the decision, which asks too: it would tell a stranger that there is such a route.
+        if self.decision is not None and self._passage is not None and self._is_too_large(self._passage):
             self._fail(Reason.BODY_TOO_LARGE)
             return
         framed = chunk(data) if self._is_chunked_in else data

@@ -1,7 +1,8 @@
-"""The end of a connection that nobody can take for an orderly one."""
+"""The end of a connection that nobody can take for an orderly one, and how to tell one that is."""
 
 import asyncio
 import socket
+import ssl
 import struct
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -22,3 +23,16 @@ def reset_on_close(sock: socket.socket) -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     except (OSError, ValueError):
         pass  # it is closed on the other side, which is as good
+
+
+def said_farewell(tls: ssl.SSLObject) -> bool:
+    """
+    Whether the peer has said within TLS that nothing follows, after its connection has ended.
+
+    Anybody in between can end a connection, and so cut what comes on it short (RFC 9112 section 9.8). The
+    event loops report both ends alike, but a read tells them apart.
+    """
+    try:
+        return tls.read(1) == b""
+    except OSError:
+        return False

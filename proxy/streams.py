@@ -5,11 +5,14 @@ Law: no stream outlives its identity, unless its route says so. Whoever has news
 its streams here and ends them; nothing of a stream's bytes is judged again.
 """
 
+import logging
 from collections.abc import Callable
 
 from proxy.model.decision import Reason
 from proxy.model.identity import Identity
 from proxy.tunnel import Tunnel
+
+log = logging.getLogger("rolegate.pipeline")
 
 NEVER = float("inf")
 
@@ -48,14 +51,21 @@ class Streams:
     def sweep(self, now: float) -> None:
         """End what was idle for too long or outlived its identity; called several times a second."""
         for stream in list(self._open):
-            tunnel = stream.tunnel
-            if tunnel.is_over:
-                self._open.discard(stream)
-            elif now >= stream.ends_at:
-                stream.ends_at = NEVER
-                tunnel.close(Reason.TOKEN_EXPIRED, now)
-            else:
-                tunnel.sweep(now)
+            try:
+                self._look_after(stream, now)
+            except Exception:
+                # The boundary between streams: without the sweep nothing has a deadline.
+                log.exception("%r did not end in order", stream)
+
+    def _look_after(self, stream: Stream, now: float) -> None:
+        tunnel = stream.tunnel
+        if tunnel.is_over:
+            self._open.discard(stream)
+        elif now >= stream.ends_at:
+            stream.ends_at = NEVER
+            tunnel.close(Reason.TOKEN_EXPIRED, now)
+        else:
+            tunnel.sweep(now)
 
     def end(self, concerns: Callable[[Stream], bool], reason: Reason) -> int:
         """Reset the streams that news `concerns`, at once; return how many there were."""

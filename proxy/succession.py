@@ -55,24 +55,31 @@ def succeed(
 class Retired:
     """Pools that no new request finds."""
 
-    __slots__ = ("_pools",)
+    __slots__ = ("_lives", "_pools")
 
     def __init__(self) -> None:
-        self._pools: list[tuple[weakref.ref[Live], Lender]] = []
+        self._lives: list[weakref.ref[Live]] = []
+        self._pools: list[tuple[tuple[weakref.ref[Live], ...], Lender]] = []
 
     def add(self, pools: Iterable[Lender], live: Live) -> None:
-        """Keep `pools` until nobody holds `live`, the last configuration in which they stood."""
+        """
+        Keep `pools` until nobody holds `live`, the last configuration in which they stood, or one before it.
+
+        Called with each reload: what it leaves in place may be left behind by a later one.
+        """
+        self._lives = [*(held for held in self._lives if held() is not None), weakref.ref(live)]
+        lives = tuple(self._lives)
         for pool in pools:
             pool.drain()
-            self._pools.append((weakref.ref(live), pool))
+            self._pools.append((lives, pool))
 
     def sweep(self, now: float) -> None:
         """Keep deadlines, and end what nobody can use any more; called several times a second."""
         for entry in list(self._pools):
-            held, pool = entry
+            lives, pool = entry
             pool.sweep(now)
             # A request may hold the old configuration without having come as far as its pool.
-            if held() is None and not pool.busy_count and not pool.waiting_count:
+            if all(held() is None for held in lives) and not pool.busy_count and not pool.waiting_count:
                 pool.close()
                 self._pools.remove(entry)
 

@@ -64,6 +64,10 @@ class Switching(Ending):
     def _end_stream(self, reason: Reason) -> None:
         tunnel = self._tunnel
         assert tunnel is not None
+        if reason is Reason.SHUTTING_DOWN and not self._environment.is_draining:
+            # uvloop ends a TLS connection that was cut without a word, as it does one that we abort.
+            lost = tunnel.client if tunnel.client.is_lost else tunnel.upstream
+            reason = lost.breaks_as
         self.bytes_in += tunnel.client.received
         self.bytes_out += tunnel.upstream.received
         self._stop(reason, self.status)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from proxy.model.decision import Reason
-from proxy.resetting import reset
+from proxy.resetting import reset, said_farewell
 
 # How long both sides may take for what is still under way to them once the tunnel is closed.
 LINGER_S = 2.0
@@ -83,6 +83,10 @@ class Side(asyncio.Protocol):
         self.other.send(data)
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        if tls is not None and not self._was_closed and not said_farewell(tls):
+            self.tunnel.cut(self.breaks_as)
+            return False
         self.has_ended = True
         self.other.end()
         # Half of a TLS connection cannot be closed: its transport closes the whole, whatever we say.
@@ -99,9 +103,12 @@ class Side(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol
         self.is_lost = True
         self._transport = None
-        self.tunnel.lost(self, error, was_expected=self.has_ended or self._was_closed)
-        if self._on_lost is not None:
-            self._on_lost(error)
+        on_lost, self._on_lost = self._on_lost, None
+        try:
+            self.tunnel.lost(self, error, was_expected=self.has_ended or self._was_closed)
+        finally:
+            if on_lost is not None:
+                on_lost(error)
 
     # Called by the other side.
 
@@ -164,12 +171,11 @@ class Tunnel:
     `on_end` is told once why the tunnel ended: `completed` when both connections did in order.
     """
 
-    __slots__ = ("_has_ended", "_idle_timeout_s", "_moved", "_on_end", "client", "deadline", "upstream")
+    __slots__ = ("_idle_timeout_s", "_moved", "_on_end", "client", "deadline", "upstream")
 
     def __init__(self, on_end: Callable[[Reason], None], idle_timeout_s: float, now: float) -> None:
-        self._on_end = on_end
+        self._on_end: Callable[[Reason], None] | None = on_end
         self._idle_timeout_s = idle_timeout_s
-        self._has_ended = False
         self._moved = (0, 0)
         self.deadline = now + idle_timeout_s
         self.client = Side(Reason.CLIENT_GONE)
@@ -218,19 +224,20 @@ class Tunnel:
             self.client.received + self.upstream.received,
             self.client.waiting_bytes + self.upstream.waiting_bytes,
         )
-        if moved != self._moved and not self._has_ended:
+        if moved != self._moved and self._on_end is not None:
             self._moved = moved
             self.deadline = now + self._idle_timeout_s
         elif now >= self.deadline:
-            if self._has_ended:
+            if self._on_end is None:
                 self.cut(Reason.STREAM_IDLE)
             else:
                 self.close(Reason.STREAM_IDLE, now)
 
     def _end(self, reason: Reason) -> None:
-        if not self._has_ended:
-            self._has_ended = True
-            self._on_end(reason)
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            # Let go of, too: whoever is told knows us, and a cycle would keep its configuration alive.
+            on_end(reason)
 
     def __repr__(self) -> str:
         return f"<Tunnel {self.client.received} bytes up, {self.upstream.received} bytes down>"

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from proxy.model.decision import Reason
 from proxy.streams import NEVER, Stream, Streams
 from proxy.tunnel import Tunnel
@@ -49,6 +51,30 @@ def test_a_stream_does_not_outlive_its_token() -> None:
     lose()
     streams.sweep(5.2)
     assert len(streams._open) == 0
+
+
+def test_a_stream_whose_end_fails_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(reason: Reason) -> None:
+        raise RuntimeError(reason)
+
+    streams = Streams()
+    streams.add(Stream(Tunnel(fail, IDLE_S, 0.0), "api", None, 5.0))
+    others = [a_stream(streams, ends_at=5.0)[1] for _ in range(8)]
+    streams.sweep(5.0)
+    assert others == [[Reason.TOKEN_EXPIRED]] * 8
+    assert "did not end in order" in caplog.text
+
+
+def test_a_connection_of_a_tunnel_is_given_back_also_if_its_end_fails() -> None:
+    def fail(reason: Reason) -> None:
+        raise RuntimeError(reason)
+
+    lost: list[Exception | None] = []
+    tunnel = Tunnel(fail, IDLE_S, 0.0)
+    tunnel.client._on_lost = lost.append
+    with pytest.raises(RuntimeError):
+        tunnel.client.connection_lost(None)
+    assert lost == [None]
 
 
 def test_a_stream_that_stands_still_is_ended() -> None:

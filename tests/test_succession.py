@@ -71,6 +71,20 @@ def test_a_pool_outlives_every_request_that_may_use_it(tmp_path: Path) -> None:
     assert lending.swept[-1] == 4.0
 
 
+def test_a_pool_that_outlived_a_reload_outlives_the_requests_from_before_it(tmp_path: Path) -> None:
+    """It stood in both configurations, and without a sweep no request that it carries has a deadline."""
+    lending, made = Lending(*upstreams_at(tmp_path, one=1)), Retired()
+    first, second = [live()], [live()]
+    made.add([], first[0])  # a reload that kept the pool
+    made.add([lending], second[0])  # and one that did not
+    second.clear()
+    made.sweep(1.0)
+    assert (lending.is_closed, len(made)) == (False, 1)
+    first.clear()
+    made.sweep(2.0)
+    assert (lending.is_closed, len(made)) == (True, 0)
+
+
 def test_the_end_of_everything_is_theirs_too(tmp_path: Path) -> None:
     lending = Lending(*upstreams_at(tmp_path, one=1))
     made, _ = retired(lending)

@@ -1,6 +1,8 @@
 """Two connections as one, on real sockets: ends, breaks, back-pressure, and what is left."""
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -289,3 +291,28 @@ async def test_the_end_of_a_tls_side_ends_a_plain_side(tls: tuple[ssl.SSLContext
         assert await ends.upstream.read_to_end() == BLOCK
         await ends.until_over()
         assert ends.reasons == [Reason.COMPLETED]
+
+
+@pytest.mark.parametrize("whose", ["client", "upstream"])
+async def test_a_tls_side_that_is_cut_without_a_farewell_is_no_end(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext], whose: str
+) -> None:
+    """Anybody in between can end a connection; only the peer can say within TLS that this is all."""
+    secure = whose == "client"
+    async with a_peer(tls if secure else None) as client, a_peer(None if secure else tls) as upstream:
+        reasons: list[Reason] = []
+        tunnel = Tunnel(reasons.append, IDLE_S, 0.0)
+        client.give_to(tunnel.client)
+        upstream.give_to(tunnel.upstream)
+        tunnel.open()
+        cut, other = (client, upstream) if secure else (upstream, client)
+        cut.writer.write(BLOCK)
+        assert await other.read(len(BLOCK)) == BLOCK
+        with socket.socket(fileno=os.dup(cut.writer.get_extra_info("socket").fileno())) as beneath:
+            beneath.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionResetError):
+            await other.read_to_end()
+        await until(lambda: tunnel.is_over, what="the end of both connections")
+        # uvloop tells the one who owns the connection no more than that it is lost.
+        assert len(reasons) == 1
+        assert reasons[0] is not Reason.COMPLETED

@@ -9,10 +9,12 @@ counts from its first moment, and its deadline is swept like every other.
 import asyncio
 import logging
 import socket
+from time import time
 from typing import TYPE_CHECKING
 
 from proxy.accept.client import LINGER_S, ClientConnection
 from proxy.accept.doors import Door
+from proxy.accept.tls import is_outdated
 from proxy.model.peer import Peer
 from proxy.resetting import reset_on_close
 from proxy.wire.proxy_protocol import missing_bytes, read_header
@@ -150,7 +152,12 @@ class Greeting:
         connection, self._connection = self._connection, None
         assert connection is not None
         self._listener.replace(self, connection)
-        return self.peer if self._door.tls is None else self._door.secured(self.peer, transport)
+        if self._door.tls is None:
+            return self.peer
+        if is_outdated(transport.get_extra_info("ssl_object"), time()):
+            self._listener.handshakes_failed += 1
+            connection.abort()
+        return self._door.secured(self.peer, transport)
 
     def __repr__(self) -> str:
         return f"<Greeting {self.peer.address}>"

@@ -137,6 +137,19 @@ def thumbprint(certificate: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(certificate).digest()).rstrip(b"=").decode()
 
 
+def is_outdated(connection: ssl.SSLObject, now: float) -> bool:
+    """
+    Whether a resumed session goes by a client certificate that has expired; `now` in epoch seconds.
+
+    OpenSSL judges a certificate in a whole handshake only, and with each resumption of TLS 1.3 gives out
+    a new ticket: whoever came once before the end could come for ever.
+    """
+    if not connection.session_reused:
+        return False
+    certificate = connection.getpeercert() or None  # empty where none was judged
+    return certificate is not None and ssl.cert_time_to_seconds(str(certificate["notAfter"])) <= now
+
+
 def stamp_of(paths: Iterable[Path]) -> Stamp:
     """Return by what a change of files shows: inode, size and time of each, None where there is none."""
     return tuple(map(_stamp_of, paths))

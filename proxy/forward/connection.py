@@ -14,9 +14,9 @@ import httptools
 from proxy.forward.interfaces import Receiver, Taker
 from proxy.forward.reading import MAX_HEAD_BYTES, NEVER, ResponseReading
 from proxy.forward.refusing import REFUSALS, tell_end
-from proxy.forward.tls import said_farewell
 from proxy.model.decision import Reason
 from proxy.model.upstream import Timeouts
+from proxy.resetting import said_farewell
 from proxy.wire.framing import Framing
 from proxy.wire.headers import (
     without_nominated,
@@ -246,6 +246,8 @@ class UpstreamConnection(ResponseReading):
         lines = without_nominated(self._lines, self._nominated)
         if not receiver.response_switch(self._phrase, lines, self._named, self):
             self._fail(Reason.UPSTREAM_MALFORMED)
+        elif self._pool.standing is not None:
+            self._pool.standing.answered(self._status, self._pool.now)
 
     def _finish(self, receiver: Receiver) -> None:
         self._receiver = None

@@ -66,19 +66,6 @@ def context_of(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def said_farewell(tls: ssl.SSLObject) -> bool:
-    """
-    Whether the peer has said within TLS that nothing follows, after its connection has ended.
-
-    Anybody in between can end a connection, and so cut a response short (RFC 9112 section 9.8). The
-    event loops report both ends alike, but a read tells them apart.
-    """
-    try:
-        return tls.read(1) == b""
-    except OSError:
-        return False
-
-
 def _no_password() -> str:
     # Without this OpenSSL would ask for one on the terminal, and wait.
     raise ssl.SSLError("the key is encrypted; give one that is not")

@@ -43,14 +43,23 @@ class Admissions:
             return None
         return Admission(tuple(self._limit(limit, "", frozenset()) for limit in limits), self.table, Places())
 
+    def keep(self, routes: Collection[str], limits: Collection[str]) -> None:
+        """Forget the numbers of all other routes and rate limits, except of routes still in use."""
+        for name, places in list(self._places.items()):
+            if name not in routes and not places.in_flight:
+                del self._places[name]
+        for name in self._tallies.keys() - limits:
+            del self._tallies[name]
+
     def refused(self) -> Iterator[tuple[str, int]]:
         """Yield each rate limit with how many requests it refused."""
-        for name, tally in self._tallies.items():
+        # A copy, here and below: a reload that is being staged on a thread may add some meanwhile.
+        for name, tally in list(self._tallies.items()):
             yield name, tally[0]
 
     def places(self) -> Iterator[tuple[str, Places]]:
         """Yield each limited route with its places."""
-        yield from self._places.items()
+        yield from list(self._places.items())
 
     def _limit(self, limit: RateLimit, route: str, roles: frozenset[str]) -> Limit:
         return Limit(limit, route, roles, self._tallies.setdefault(limit.name, [0]))

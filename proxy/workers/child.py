@@ -116,8 +116,8 @@ async def _work(duty: Duty, end: socket.socket, folder: Path) -> None:
         if message.order is Order.STOP:
             break
     await tasks.close()
+    channel.close()  # first: nobody is to wait for an answer while what is in flight ends
     await duty.end()
-    channel.close()
     if is_orphan:
         _remove_if_empty(folder)
 

@@ -204,7 +204,8 @@ class Supervisor:
         self._gathering.ended(worker.number)
 
     async def _apply(self, settings: Settings) -> None:
-        workers = list(self.workers.values())
+        # Not those who leave, which may take long: their successors start with what is in force then.
+        workers = [worker for worker in self.workers.values() if not worker.is_leaving]
         loaded_at = time.time()
         staged = await asyncio.gather(
             *(

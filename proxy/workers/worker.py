@@ -21,9 +21,13 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """One process. Orders are answered in their order, so that each answer finds its question."""
+    """
+    One process. Orders are answered in their order, so that each answer finds its question.
 
-    __slots__ = ("_asked", "_channel", "_process", "admin_path", "is_serving", "number")
+    `is_leaving` says that it takes no more of them: it is gone, or finishes what is in flight.
+    """
+
+    __slots__ = ("_asked", "_channel", "_process", "admin_path", "is_leaving", "is_serving", "number")
 
     def __init__(
         self, number: int, process: asyncio.subprocess.Process, channel: Channel, admin_path: Path
@@ -31,6 +35,7 @@ class Worker:
         self.number = number
         self.admin_path = admin_path
         self.is_serving = False
+        self.is_leaving = False
         self._process = process
         self._channel = channel
         self._asked: deque[asyncio.Future[Answer]] = deque()
@@ -64,6 +69,9 @@ class Worker:
     def tell(self, message: Message) -> "asyncio.Future[Answer]":
         """Send an order; its answer comes later, or is cancelled with the end of the worker."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self.is_leaving:
+            answer.cancel()  # nobody listens for it any more
+            return answer
         self._asked.append(answer)
         self._channel.order(message)
         return answer
@@ -95,6 +103,7 @@ class Worker:
                     told.set_result(answer)
         except ChannelClosedError:
             self.is_serving = False
+            self.is_leaving = True
             while self._asked:
                 self._asked.popleft().cancel()
 

@@ -1,6 +1,7 @@
 """Mutual TLS: who may connect, and tokens that are good only with the certificate they name (RFC 8705)."""
 
 import asyncio
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from proxy.accept.tls import thumbprint
 from tests.kit.certificates import Authority, Issued
-from tests.kit.local_proxy import HOST, LocalProxy, token, until
+from tests.kit.local_proxy import HOST, LocalProxy, get, token, until
 from tests.kit.programs import program
 from tests.kit.recorder import RecordingUpstream
 from tests.kit.scripted import ScriptedClient
@@ -187,3 +188,45 @@ def curl(case: Case, port: int, client: Issued, bearer: str) -> str:
         f"https://{HOST}:{port}/a",
     ]
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+
+
+def ask_in(
+    port: int, context: ssl.SSLContext, session: ssl.SSLSession | None
+) -> tuple[bytes, ssl.SSLSession | None]:
+    """Return the answer, nothing for an end, and the session now; fail if `session` was not resumed."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=HOST, session=session) as secure,
+    ):
+        try:
+            secure.sendall(get("/a"))
+            answer = secure.recv(65_536)[:12]
+        except OSError:  # a reset, for which OpenSSL has several names
+            answer = b""
+        assert secure.session_reused is (session is not None)
+        return answer, secure.session
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_session_does_not_outlive_the_certificate_that_it_goes_by(
+    case: Case, version: ssl.TLSVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or who came once before the end of it, and comes again and again, comes for ever."""
+    context = case.context(case.good)
+    context.maximum_version = version
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen=case.listen(required=True)) as proxy,
+    ):
+        answer, session = await asyncio.to_thread(ask_in, proxy.port, context, None)
+        assert answer == b"HTTP/1.1 200"
+        answer, session = await asyncio.to_thread(ask_in, proxy.port, context, session)
+        assert answer == b"HTTP/1.1 200"
+        after = case.good.certificate.not_valid_after_utc.timestamp()
+        monkeypatch.setattr("proxy.accept.greeting.time", lambda: after)
+        answer, _ = await asyncio.to_thread(ask_in, proxy.port, context, session)
+        assert answer == b""
+        listener = proxy.proxy.listener
+        assert (len(upstream.requests), listener.handshakes_failed) == (2, 1)
+        await until(lambda: listener.connection_count == 0, what="the end of the connections")
+        assert len(listener.crowd) == 0

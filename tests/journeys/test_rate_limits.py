@@ -1,13 +1,19 @@
 """Rate limits and places in flight, over the wire: who is refused, and what the upstream sees."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.journeys.trail import configuration
 from tests.kit.local_proxy import HOST, LocalProxy, get, request, until
 from tests.kit.recorder import OK, RecordedConnection, RecordingUpstream
 from tests.kit.scripted import Response, ScriptedClient
+from tests.workers.crew import SERVES, Crew
 
 
 class LimitedProxy(LocalProxy):
@@ -219,3 +225,54 @@ async def test_a_place_is_given_back_however_the_request_ends(how: str) -> None:
                 await proxy.until_quiet()
                 assert dict(proxy.proxy.admissions.places())["api"].in_flight == 0
             assert dict(proxy.proxy.admissions.places())["api"].shed == 0
+
+
+async def test_two_workers_count_in_one_table(tmp_path: Path) -> None:
+    """A limit holds for all of them together, after the one who counted has died, and after a reload."""
+    limits = {"few": {"per": "identity", "rate": "1/1h", "burst": 10}}
+    async with RecordingUpstream() as upstream:
+        config = configuration(upstream.url, tmp_path, rate_limits=limits)
+        routes = config["routes"]
+        assert isinstance(routes, list)
+        routes[0]["rate_limits"] = ["few"]
+        async with Crew(config) as crew, AsyncExitStack() as stack:
+            clients = await one_for_each_worker(crew, stack)
+            answers = [await client.request(get("/a")) for _ in range(8) for client in clients]
+            allowed = [response for response in answers if response.status == 200]
+            assert [response.status for response in answers] == [200] * 10 + [429] * 6
+            # Whoever answers knows what the other one let through.
+            left = [response.header("RateLimit") or "" for response in allowed]
+            assert [line.split(";")[1] for line in left] == [f"r={count}" for count in range(9, -1, -1)]
+            assert len(upstream.requests) == 10
+            assert {len(decided(crew, number, "allowed")) for number in range(2)} == {5}
+            # The other identity has its own budget, and it is one budget, too.
+            others = [
+                await client.request(get("/a", subject="other")) for _ in range(6) for client in clients
+            ]
+            assert [response.status for response in others].count(200) == 10
+
+            os.kill(crew.pids()[0], signal.SIGKILL)
+            await until(lambda: len(SERVES.findall(crew.log_text())) == 3, what="its successor", timeout_s=30)
+            crew.send_signal(signal.SIGHUP)
+            await until(lambda: "reloaded `" in crew.log_text(), what="the reload", timeout_s=30)
+            for client in await one_for_each_worker(crew, stack):
+                assert (await client.request(get("/a"))).status == 429
+            assert len(upstream.requests) == 20
+
+
+async def one_for_each_worker(crew: Crew, stack: AsyncExitStack) -> list[ScriptedClient]:
+    """Return a connection to each of two workers; the kernel chooses, and a request without a token tells."""
+    found: dict[int, ScriptedClient] = {}
+    while len(found) < 2:
+        client = await stack.enter_async_context(ScriptedClient(crew.port))
+        before = [len(decided(crew, number, "credential-missing")) for number in range(2)]
+        assert (await client.request(anonymous("/a"))).status == 401
+        [number] = [at for at in range(2) if len(decided(crew, at, "credential-missing")) > before[at]]
+        found.setdefault(number, client)
+    return [found[0], found[1]]
+
+
+def decided(crew: Crew, number: int, reason: str) -> list[dict[str, object]]:
+    """Return the decisions of one worker that have this reason."""
+    records = crew.chain(number)
+    return [record for record in records if (record["kind"], record["reason"]) == ("decision", reason)]

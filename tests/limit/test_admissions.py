@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from proxy.limit.admissions import Admissions
 from proxy.limit.table import Table
 from proxy.model.policy import Policy, Rule
@@ -59,3 +61,34 @@ def test_the_door_counts_for_all_routes_together() -> None:
     door = admissions.door((FEW,))
     assert door is not None
     assert [door.admit(None, "a", 1.0).refusal is None for _ in range(3)] == [True, True, False]
+
+
+def test_numbers_are_read_while_a_reload_brings_more() -> None:
+    """A reload is staged on a thread, and may do so in the middle of a scrape."""
+    admissions = Admissions()
+    admissions.open({"few": FEW}, 100)
+    admissions.route(a_route("one", FEW))
+    places, refused = admissions.places(), admissions.refused()
+    assert (next(places)[0], next(refused)[0]) == ("one", "few")
+    admissions.route(a_route("two", replace(FEW, name="more")))
+    assert [name for name, _ in (*places, *refused)] == []
+
+
+def test_the_numbers_of_what_a_reload_removed_go_with_it() -> None:
+    """Or each name there ever was would stay a label for ever; who is in flight is not lost."""
+    admissions = Admissions()
+    admissions.open({"few": FEW}, 100)
+    busy = admissions.route(a_route("busy", replace(FEW, name="more"), max_in_flight=1))
+    assert busy is not None
+    assert busy.admit(None, "a", 1.0).refusal is None
+    for name in ("idle", "kept"):
+        admissions.route(a_route(name, FEW, max_in_flight=1))
+    admissions.keep({"kept"}, {"few"})
+    assert [name for name, _ in admissions.places()] == ["busy", "kept"]
+    assert [name for name, _ in admissions.refused()] == ["few"]
+    again = admissions.route(a_route("busy", max_in_flight=1))
+    assert again is not None
+    assert again.admit(None, "a", 1.0).refusal is not None
+    busy.leave()
+    admissions.keep({"kept"}, {"few"})
+    assert [name for name, _ in admissions.places()] == ["kept"]

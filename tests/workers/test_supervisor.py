@@ -14,6 +14,7 @@ from proxy.errors import ConfigurationError
 from proxy.workers.channel import Answer, Message, Order
 from proxy.workers.supervisor import Supervisor
 from proxy.workers.worker import Worker
+from tests.journeys.test_upgrade import ANSWER, HANDSHAKE, answering_with
 from tests.journeys.trail import configuration, ids_of, ids_seen_by, load, statuses_of_next
 from tests.kit.local_proxy import get, until
 from tests.kit.ports import answers
@@ -332,3 +333,32 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
             await until(lambda: caplog.text.count("cannot start a process") == 2, what="two attempts")
         await until(lambda: all_serve(supervisor), what="the successor", timeout_s=20.0)
         assert supervisor.workers[0].pid != pid
+
+
+async def test_a_reload_does_not_wait_for_a_worker_that_leaves(tmp_path: Path) -> None:
+    """Somebody has ended it alone, and a stream keeps it for long: news of the policy cannot wait so long."""
+    async with RecordingUpstream(answering_with(ANSWER)) as upstream:
+        config = configuration(upstream.url, tmp_path)
+        routes = config["routes"]
+        assert isinstance(routes, list)
+        routes[0]["upgrade"] = ["websocket"]
+        async with Crew(config) as crew, ScriptedClient(crew.port) as client:
+            assert (await client.request(HANDSHAKE)).status == 101
+            [number] = [number for number in range(2) if crew.chain(number)]
+            pid = crew.pids()[number]
+            os.kill(pid, signal.SIGTERM)
+            down = f'rolegate_worker_up{{worker="{number}"}} 0.0'
+            await until(lambda: down in crew.metrics_text(), what="its leaving")
+            crew.write_config({**config, "workers": 2, "roles": OTHER_ROLES})
+            crew.send_signal(signal.SIGHUP)
+            await until(lambda: "reloaded `" in crew.log_text(), what="the reload")
+            assert is_alive(pid)
+            async with ScriptedClient(crew.port) as other:
+                assert (await other.request(get())).status == 403
+            client.reset()
+            await until(lambda: crew.pids()[number] != pid, what="its successor", timeout_s=30)
+            answers = []
+            for _ in range(12):
+                async with ScriptedClient(crew.port) as other:
+                    answers.append((await other.request(get())).status)
+            assert answers == [403] * 12
