@@ -80,14 +80,19 @@ class Forwarder:
 
     def drain(self) -> None:
         """Close idle connections now and the others as they end; for an upstream that is no more."""
-        self._health = None
+        self._end_checks()
         for pool in self.pools:
             pool.drain()
 
     def close(self) -> None:
-        """Drop every connection."""
+        """Drop every connection, those of health checks too."""
+        self._end_checks()
         for pool in self.pools:
             pool.close()
+
+    def _end_checks(self) -> None:
+        if self._health is not None:
+            self._health.close()
 
     @property
     def is_quiet(self) -> bool:

@@ -21,28 +21,37 @@ MAX_ANSWER_BYTES = 64 * 1024
 class HealthChecks:
     """The checks of one upstream's endpoints; the pools' standings hear of the results."""
 
-    __slots__ = ("_due", "_health", "_pools", "_running", "_tasks")
+    __slots__ = ("_due", "_health", "_is_closed", "_pools", "_running", "_tasks")
 
     def __init__(self, health: Health, pools: Sequence[Pool], tasks: TaskOwner) -> None:
         self._health = health
         self._pools = pools
         self._tasks = tasks
         self._due = [0.0] * len(pools)
-        self._running: set[Pool] = set()
+        self._running: dict[Pool, asyncio.Task[None]] = {}
+        self._is_closed = False
 
     def sweep(self, now: float) -> None:
         """Begin the checks that are due."""
+        if self._is_closed:
+            return
         for position, pool in enumerate(self._pools):
             if now >= self._due[position] and pool not in self._running:
                 self._due[position] = now + self._health.interval_s
-                self._running.add(pool)
-                self._tasks.spawn(self._check(pool), name=f"check {pool.address}")
+                self._running[pool] = self._tasks.spawn(self._check(pool), name=f"check {pool.address}")
+
+    def close(self) -> None:
+        """End what runs, its connections included, and begin nothing any more."""
+        self._is_closed = True
+        for task in self._running.values():
+            task.cancel()
+        self._running.clear()
 
     async def _check(self, pool: Pool) -> None:
         try:
             is_well = await self._ask(pool)
         finally:
-            self._running.discard(pool)
+            self._running.pop(pool, None)
         if pool.standing is not None:
             pool.standing.checked(is_well=is_well)
 

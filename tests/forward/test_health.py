@@ -1,7 +1,7 @@
 """Health checks, against upstreams that answer well, badly, late, or with something else."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -135,3 +135,32 @@ async def test_an_upstream_that_is_drained_is_not_asked_any_more() -> None:
         forwarder.sweep(clock())
         await asyncio.sleep(0.02)
         assert upstream.connections == []
+
+
+@pytest.mark.parametrize("end", [Forwarder.drain, Forwarder.close])
+@pytest.mark.parametrize("moment", ["before it has begun", "while it connects", "while it waits"])
+async def test_a_check_ends_with_its_upstream(end: Callable[[Forwarder], None], moment: str) -> None:
+    """Its task and its connection are gone at once, not when its time is up, and none follows."""
+    clock = Clock()
+    async with (
+        RecordingUpstream(never) as upstream,
+        checked(upstream.port, clock, timeout_s=60.0) as (forwarder, standing),
+    ):
+        forwarder.sweep(clock())
+        if moment == "while it connects":
+            await asyncio.sleep(0)
+        elif moment == "while it waits":
+            await until(lambda: upstream.byte_count > 0, what="the question")
+        end(forwarder)
+        await until(lambda: not checks_running(), what="the end of the check")
+        await until(lambda: upstream.open_count == 0, what="the end of its connection")
+        asked = len(upstream.connections)
+        clock.advance(3600)
+        forwarder.sweep(clock())
+        assert not checks_running()
+        assert len(upstream.connections) == asked
+        assert (standing.checks_passed, standing.checks_failed) == (0, 0)
+
+
+def checks_running() -> list[asyncio.Task[object]]:
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith("check ")]
