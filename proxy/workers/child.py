@@ -24,6 +24,7 @@ from proxy.serving import settle_memory
 from proxy.settings.schema import Settings
 from proxy.tasks import TaskOwner
 from proxy.workers.channel import Answer, Channel, ChannelClosedError, Message, Order
+from proxy.workers.vigil import FAREWELL_S, Vigil
 
 log = logging.getLogger("rolegate.worker")
 
@@ -59,6 +60,11 @@ class Duty:
             self._running().policy.loaded_at = message.loaded_at
         return Answer(ok=True)
 
+    @property
+    def patience_s(self) -> float:
+        """How long the end may take."""
+        return FAREWELL_S + (0.0 if self.proxy is None else self.proxy.settings.listen.timeouts.shutdown)
+
     async def end(self) -> None:
         """Finish what is in flight, then end everything."""
         if self.proxy is not None:
@@ -92,34 +98,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, signal.SIG_IGN)
     start_logging(parsed.log, worker=parsed.number)
     seat = Seat(number=parsed.number, admin_path=parsed.admin, descriptors=dict(parsed.descriptor))
-    uvloop.run(_work(Duty(seat), socket.socket(fileno=parsed.channel), seat.admin_path.parent))
+    duty, end = Duty(seat), socket.socket(fileno=parsed.channel)
+    Vigil(end, lambda: duty.patience_s).begin()
+    uvloop.run(_work(duty, end, seat.admin_path.parent))
     return 0
 
 
 async def _work(duty: Duty, end: socket.socket, folder: Path) -> None:
-    terminated = asyncio.Event()
+    terminated, orders = asyncio.Event(), asyncio.Queue[Message]()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     channel, tasks = await Channel.on(end), TaskOwner()
-    is_orphan = False
+    # Apart, so that an order which takes long keeps nobody from seeing that the supervisor is gone.
+    reading = tasks.spawn(_read(channel, orders), name="read orders")
+    obeying = tasks.spawn(_obey(duty, channel, orders), name="carry out orders")
     until_terminated = tasks.spawn(terminated.wait(), name="wait for SIGTERM")
-    while True:
-        next_order = tasks.spawn(channel.next_order(), name="wait for an order")
-        await asyncio.wait([next_order, until_terminated], return_when=asyncio.FIRST_COMPLETED)
-        if not next_order.done():
-            break
-        if isinstance(next_order.exception(), ChannelClosedError):
-            is_orphan = True
-            log.error("the supervisor is gone; stopping")
-            break
-        message = next_order.result()
-        channel.answer(await duty.carry_out(message))
-        if message.order is Order.STOP:
-            break
+    await asyncio.wait([reading, obeying, until_terminated], return_when=asyncio.FIRST_COMPLETED)
+    is_orphan = reading.done()
+    if is_orphan:
+        log.error("the supervisor is gone; stopping")
     await tasks.close()
     channel.close()  # first: nobody is to wait for an answer while what is in flight ends
     await duty.end()
     if is_orphan:
         _remove_if_empty(folder)
+
+
+async def _read(channel: Channel, orders: "asyncio.Queue[Message]") -> None:
+    try:
+        while True:
+            orders.put_nowait(await channel.next_order())
+    except ChannelClosedError:
+        return
+
+
+async def _obey(duty: Duty, channel: Channel, orders: "asyncio.Queue[Message]") -> None:
+    while True:
+        message = await orders.get()
+        channel.answer(await duty.carry_out(message))
+        if message.order is Order.STOP:
+            return
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -29,6 +29,7 @@ from proxy.workers.channel import Message, Order
 from proxy.workers.gathering import Gathering
 from proxy.workers.ports import Reserved, reserve
 from proxy.workers.share import share_of
+from proxy.workers.vigil import FAREWELL_S
 from proxy.workers.worker import Worker, WorkerError
 
 log = logging.getLogger("rolegate.supervisor")
@@ -39,9 +40,6 @@ START_S = 60.0
 # A stuck worker must not keep a reload, and those who wait for it, for ever.
 STAGE_S = 30.0
 COMMIT_S = 10.0
-
-# What a worker may need beyond its own time for a shutdown: resets, last records, last diagnostics.
-FAREWELL_S = 8.0
 
 
 class Supervisor:

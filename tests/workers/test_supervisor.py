@@ -4,8 +4,8 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -169,6 +169,56 @@ async def test_workers_end_in_order_when_their_supervisor_is_killed(tmp_path: Pa
         await until(lambda: not any(map(is_alive, pids.values())), what="the end of the workers")
         assert not folder.exists()
         assert crew.log_text().count("the supervisor is gone; stopping") == 2
+
+
+async def test_workers_that_hang_when_their_supervisor_is_killed_finish_requests_and_end(
+    tmp_path: Path,
+) -> None:
+    """An order that never ends keeps a worker from nothing but its own exit, and that is bounded."""
+    opened = asyncio.Event()
+
+    async def slowly(connection: RecordedConnection) -> None:
+        while await connection.request() is not None:
+            await opened.wait()
+            await connection.write(OK)
+
+    async with (
+        RecordingUpstream(slowly) as upstream,
+        crew_before(upstream, tmp_path, shutdown="2s") as crew,
+    ):
+        pids = crew.pids()
+        async with ScriptedClient(crew.port) as client:
+            await client.send(get())
+            await until(lambda: len(upstream.requests) == 1, what="the request")
+            with nothing_to_read(tmp_path / "jwks.json") as pipe:
+                crew.send_signal(signal.SIGHUP)
+                await until(lambda: all(has_open(pid, pipe) for pid in pids.values()), what="the long order")
+                crew.kill()
+                await until(lambda: not answers(crew.port), what="the end of listening")
+                opened.set()
+                assert (await client.read_response()).status == 200
+                await until(lambda: not any(map(is_alive, pids.values())), what="the end", timeout_s=30.0)
+        outcomes = [record for record in crew.all_records() if record["kind"] == "outcome"]
+        assert [record["reason"] for record in outcomes] == ["completed"]
+        for number in (0, 1):
+            assert f"worker {number}: did not end in time; killing myself" in crew.log_text()
+
+
+@contextmanager
+def nothing_to_read(path: Path) -> Iterator[Path]:
+    """Put a pipe in place of a file: whoever reads it waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
+    end = os.open(path, os.O_RDWR)
+    try:
+        yield path
+    finally:
+        os.close(end)
+
+
+def has_open(pid: int, path: Path) -> bool:
+    """Say whether a process has opened a file."""
+    return any(os.path.realpath(link) == str(path) for link in Path(f"/proc/{pid}/fd").iterdir())
 
 
 async def test_a_terminal_s_interrupt_ends_all_in_order(tmp_path: Path) -> None:
