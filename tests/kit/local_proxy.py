@@ -117,18 +117,25 @@ class LocalProxy:
         }
 
     async def start(self) -> Self:
-        """Write the configuration and start."""
-        path = self.folder / "rolegate.yaml"
-        path.write_text(yaml.safe_dump(self.configuration))
-        self.proxy = Proxy(load(path))
+        """Write the configuration and start; nothing is left of a proxy that cannot."""
         try:
-            await self.proxy.start()
+            await self._start()
         except BaseException:
             self._folder.cleanup()
             raise
-        self.port = self.proxy.port
-        await until(lambda: not self.proxy.missing(), what="readiness")
         return self
+
+    async def _start(self) -> None:
+        path = self.folder / "rolegate.yaml"
+        path.write_text(yaml.safe_dump(self.configuration))
+        self.proxy = Proxy(load(path))
+        await self.proxy.start()
+        self.port = self.proxy.port
+        try:
+            await until(lambda: not self.proxy.missing(), what="readiness")
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> int:
         """Stop, and return how many connections had to be reset; a second time does nothing."""
