@@ -10,6 +10,7 @@ from proxy.identify.profiles import PROFILES
 from proxy.listening import tls_problems, tls_warnings
 from proxy.settings import schema
 from proxy.settings.convert import roles_of, routes_of, upstreams_of
+from proxy.settings.doubts import doubts
 from proxy.settings.problem import Problem
 from proxy.settings.schema import Settings
 
@@ -30,7 +31,7 @@ def problems(settings: Settings) -> list[Problem]:
 
 def warnings(settings: Settings) -> list[Problem]:
     """Return what loads and is probably not meant."""
-    return _findings(settings, "warning") + tls_warnings(settings)
+    return _findings(settings, "warning") + doubts(settings) + tls_warnings(settings)
 
 
 def _findings(settings: Settings, severity: str) -> list[Problem]:
