@@ -19,6 +19,7 @@ from proxy.settings.listening import ListenSocket
 from proxy.settings.load import load
 from proxy.settings.problem import SettingsError
 from proxy.settings.schema import Settings
+from proxy.settings.unsafe import unsafe_options, warn_of
 from proxy.vetting import problems
 
 log = logging.getLogger("rolegate.reload")
@@ -79,6 +80,7 @@ class Reloading:
         self._settings = settings
         self._counts.succeeded += 1
         log.info("reloaded `%s` in %.0f ms", self._path, (time.monotonic() - began_at) * 1000)
+        warn_of(await asyncio.to_thread(unsafe_options, settings))
         return True
 
     def _failed(self, causes: list[str]) -> None:

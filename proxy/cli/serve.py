@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from proxy.errors import ConfigurationError
     from proxy.serving import run_until_stopped
     from proxy.settings.load import load
+    from proxy.settings.unsafe import unsafe_options, warn_of
     from proxy.workers.share import share_of, worker_count
 
     try:
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     start_logging(arguments.log)
+    warn_of(unsafe_options(settings))
     count = worker_count(settings)
     one = (
         settings
