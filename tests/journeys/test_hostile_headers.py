@@ -189,8 +189,8 @@ async def test_what_never_ends_in_a_body_is_cut_off(start: bytes) -> None:
 async def test_a_refused_body_that_comes_later_resets_what_the_upstream_has() -> None:
     async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
         async with ScriptedClient(proxy.port) as client:
-            await client.send(request("POST", "/", b"Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
-            await until(lambda: b"abc" in upstream.received, what="the first piece of the body")
+            await client.send(request("POST", "/", b"Transfer-Encoding: chunked") + b"b\r\nfirst piece\r\n")
+            await until(lambda: b"first piece" in upstream.received, what="the first piece of the body")
             await client.send(b"zz\r\n" + SMUGGLED)
             assert (await client.read_response()).status == 400
             assert await client.read_to_end() == b""

@@ -31,8 +31,8 @@ async def test_a_client_that_leaves_in_mid_response_takes_the_upstream_connectio
 async def test_a_client_that_leaves_in_mid_upload_leaves_no_complete_request(leave: str) -> None:
     async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
         async with ScriptedClient(proxy.port) as client:
-            await client.send(request("POST", "/", b"Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
-            await until(lambda: b"abc" in upstream.received, what="the first piece")
+            await client.send(request("POST", "/", b"Transfer-Encoding: chunked") + b"b\r\nfirst piece\r\n")
+            await until(lambda: b"first piece" in upstream.received, what="the first piece")
             {"reset": client.reset, "close": client.writer.close, "half-close": client.end_sending}[leave]()
             await until(lambda: upstream.open_count == 0, what="the end of the upstream's connection")
         await proxy.until_quiet()

@@ -235,9 +235,9 @@ async def test_bytes_on_an_idle_connection_are_not_the_next_answer() -> None:
         LocalProxy(upstream.url) as proxy,
         ScriptedClient(proxy.port) as client,
     ):
-        assert (await client.request(get("/1"))).body == b"ok"
+        assert (await client.request(get("/first"))).body == b"ok"
         await until(lambda: upstream.open_count == 0, what="the end of the upstream's connection")
-        assert (await client.request(get("/2"))).body == b"ok"
+        assert (await client.request(get("/second"))).body == b"ok"
         assert len(upstream.connections) == 2
 
 
@@ -301,10 +301,10 @@ async def test_who_waits_for_a_connection_too_long_is_told_so() -> None:
         ScriptedClient(proxy.port) as first,
         ScriptedClient(proxy.port) as second,
     ):
-        await first.send(get("/1"))
+        await first.send(get("/first"))
         await until(lambda: upstream.byte_count > 0, what="the first request")
-        assert (await second.request(get("/2"))).status == 503
-        assert b"/2" not in upstream.received
+        assert (await second.request(get("/second"))).status == 503
+        assert b"/second" not in upstream.received
 
 
 async def test_a_client_that_leaves_the_queue_is_not_served() -> None:
@@ -322,13 +322,13 @@ async def test_a_client_that_leaves_the_queue_is_not_served() -> None:
         ScriptedClient(proxy.port) as first,
         ScriptedClient(proxy.port) as second,
     ):
-        await first.send(get("/1"))
-        await second.send(get("/2"))
+        await first.send(get("/first"))
+        await second.send(get("/second"))
         await until(lambda: proxy.proxy.pools["api"].waiting_count == 1, what="the second request")
         second.reset()
         await until(lambda: proxy.proxy.pools["api"].waiting_count == 0, what="its leave")
         release.set()
         assert (await first.read_response()).status == 200
         await proxy.until_quiet()
-        assert b"/2" not in upstream.received
+        assert b"/second" not in upstream.received
         assert [record["reason"] for record in proxy.records("outcome")] == ["client-gone", "completed"]
