@@ -1,5 +1,7 @@
 """PROXY headers: whole or refused, at every split, and never a byte too many."""
 
+from itertools import repeat
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from proxy.wire.proxy_protocol import (
     missing_bytes,
     read_header,
 )
+from tests.fuzz.harnesses.proxy_header import check, outcome_of
+from tests.wire.feeding import fed
 
 V4 = bytes([192, 0, 2, 1, 198, 51, 100, 1]) + b"\x30\x39\x01\xbb"
 V6 = bytes.fromhex("20010db800000000000000000000000120010db8000000000000000000000002") + b"\x30\x39\x01\xbb"
@@ -87,31 +91,18 @@ BAD = {
 }
 
 
-def fed(data: bytes, size: int = 65536) -> tuple[ProxyHeader, bytes]:
-    """Read a header as the proxy does, from pieces of `size`; return it with what was left."""
-    header, pending = b"", b""
-    while missing := missing_bytes(header):
-        if not pending:
-            pending, data = data[:size], data[size:]
-            if not pending:
-                raise EOFError
-        taken, pending = pending[:missing], pending[missing:]
-        header += taken
-    return read_header(header), pending + data
-
-
 @pytest.mark.parametrize(("data", "address"), GOOD.values(), ids=GOOD.keys())
 @pytest.mark.parametrize("size", [1, 2, 7, 65536])
 def test_a_header_is_read_whole_and_nothing_behind_it(data: bytes, address: str | None, size: int) -> None:
     behind = b"\x16\x03\x01GET / HTTP/1.1\r\n\r\n"
-    assert fed(data + behind, size) == (ProxyHeader(address), behind)
+    assert fed(data + behind, repeat(size)) == (ProxyHeader(address), behind)
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD.keys())
 @pytest.mark.parametrize("size", [1, 65536])
 def test_what_is_no_header_is_refused(data: bytes, size: int) -> None:
     with pytest.raises(ValueError, match="PROXY"):
-        fed(data + b"x" * 5000, size)
+        fed(data + b"x" * 5000, repeat(size))
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD.keys())
@@ -147,3 +138,34 @@ def test_any_bytes_are_read_within_bounds_or_refused(rest: bytes, start: bytes) 
         return
     assert len(data) - len(left) <= (MAX_V2_BYTES if data.startswith(V2_SIGNATURE) else MAX_V1_BYTES)
     assert read_header(data[: len(data) - len(left)]) == header
+
+
+SPLITS = st.lists(st.integers(1, 40), max_size=40)
+BEHIND = (
+    st.sampled_from([b"", b"\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", V2_SIGNATURE]) | st.binary()
+)
+
+
+@given(st.sampled_from([*GOOD.values()]), BEHIND, SPLITS)
+def test_a_header_says_the_same_however_it_is_split(
+    good: tuple[bytes, str | None], behind: bytes, sizes: list[int]
+) -> None:
+    data, address = good
+    assert fed(data + behind, sizes) == (ProxyHeader(address), behind)
+
+
+@given(st.sampled_from([*GOOD.values()]), st.data(), SPLITS)
+def test_a_damaged_header_is_the_same_however_it_is_split(
+    good: tuple[bytes, str | None], draw: st.DataObject, sizes: list[int]
+) -> None:
+    """One that is cut, changed by a byte, or longer by one: whether refused, read, or waited for."""
+    data = good[0]
+    at = draw.draw(st.integers(0, min(len(data), 150)))
+    byte = draw.draw(st.binary(max_size=1) | st.sampled_from([b"\r", b"\n", b" ", b"\0"]))
+    damaged = data[:at] + byte + draw.draw(st.sampled_from([data[at:], data[at + 1 :], b""]))
+    assert outcome_of(damaged, sizes) == outcome_of(damaged, ())
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"PROXY ", b"PROXY UNKNOWN", V2_SIGNATURE]))
+def test_any_bytes_keep_what_the_fuzzer_checks(rest: bytes, start: bytes) -> None:
+    check(start + rest)

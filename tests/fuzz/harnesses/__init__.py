@@ -12,6 +12,7 @@ HARNESSES = (
     "forwarded",
     "head",
     "pieces",
+    "proxy_header",
     "requests",
     "responses",
     "settings",
