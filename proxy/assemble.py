@@ -108,9 +108,12 @@ class Proxy:
         self._tasks.spawn(self._sweep(), name="sweep")
         self._tasks.spawn(self._tend(), name="tend the audit sink")
         self.admin = Admin(Pages(self._registry(), self.missing, for_supervisor=self.seat is not None))
+        shared = None if self.seat is None else self.seat.listening
         try:
             await self._start_admin()
-            self.port = await self.listener.start(doors_of(settings), reuse_port=self.seat is not None)
+            self.port = await self.listener.start(
+                doors_of(settings), reuse_port=self.seat is not None, shared=shared
+            )
         except ConfigurationError:
             await self.stop()
             raise

@@ -1,5 +1,6 @@
 """Settings become doors; what can be wrong with their certificates shows here, with its place."""
 
+import logging
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +8,16 @@ from typing import TypeVar
 
 from proxy.accept.certificates import CertificateFiles, doubts_about, read_certificate
 from proxy.accept.doors import Door
-from proxy.accept.sockets import PassedPlace, Place, TcpPlace, UnixPlace
+from proxy.accept.sockets import (
+    Opened,
+    PassedPlace,
+    Place,
+    TcpPlace,
+    UnixPlace,
+    close_all,
+    open_sockets,
+    take_passed,
+)
 from proxy.accept.tls import Tls, TlsRules, load
 from proxy.errors import ConfigurationError
 from proxy.settings.listening import ListenSocket, SystemdAddress, UnixAddress
@@ -15,7 +25,12 @@ from proxy.settings.listening import Tls as TlsSettings
 from proxy.settings.problem import KeyPath, Problem
 from proxy.settings.schema import Settings
 
+log = logging.getLogger("rolegate.accept")
+
 T = TypeVar("T")
+
+Shared = dict[int, list[Opened]]
+"""Sockets on which several processes listen, by the position of their door."""
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -23,6 +38,39 @@ VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 def doors_of(settings: Settings) -> tuple[Door, ...]:
     """Return the doors to listen at; raises ConfigurationError where TLS files cannot be used."""
     return tuple(map(_door, settings.listen.every_socket))
+
+
+def open_shared(settings: Settings) -> Shared:
+    """
+    Open what cannot be bound by several processes, by the position of its door: all but TCP ports.
+
+    One process opens the sockets, and all listen on them: the kernel gives each connection to one of them.
+    Raises ConfigurationError, with nothing left open.
+    """
+    places = {at: _place(one) for at, one in enumerate(settings.listen.every_socket)}
+    own = {at: place for at, place in places.items() if not isinstance(place, TcpPlace)}
+    passed = take_passed() if any(isinstance(place, PassedPlace) for place in own.values()) else {}
+    opened: Shared = {}
+    try:
+        for at, place in own.items():
+            opened[at] = open_sockets(place, passed)
+    except ConfigurationError:
+        close_shared(opened)
+        raise
+    finally:
+        for name, unused in passed.items():
+            log.warning("nobody listens on the sockets that systemd passed as `%s`", name)
+            close_all(unused)
+    return opened
+
+
+def close_shared(shared: Shared) -> None:
+    """Close what was opened here, and remove its files."""
+    for opened in shared.values():
+        for one in opened:
+            if one.file is not None:
+                one.file.remove()
+            one.socket.close()
 
 
 def tls_problems(settings: Settings) -> list[Problem]:

@@ -7,6 +7,13 @@ from pathlib import Path
 RATES = "rates"
 """The descriptor of the table in which all workers count what rate limits allow."""
 
+_LISTEN = "listen."
+
+
+def listening_at(position: int, number: int) -> str:
+    """Return the name of a descriptor: the socket of this number at the door of this position."""
+    return f"{_LISTEN}{position}.{number}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
@@ -20,3 +27,12 @@ class Seat:
     number: int
     admin_path: Path
     descriptors: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def listening(self) -> dict[int, list[int]]:
+        """The descriptors of sockets on which all workers listen, by the position of their door."""
+        found: dict[int, list[int]] = {}
+        for name, descriptor in self.descriptors.items():
+            if name.startswith(_LISTEN):
+                found.setdefault(int(name.split(".")[1]), []).append(descriptor)
+        return found

@@ -69,10 +69,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": {"assemble", "errors", "notify", "reloading", "settings", "tasks"},
     # Several of the above, each in a process of its own.
     "workers": {
-        *("administration", "assemble", "control", "diagnostics", "errors", "limit", "notify", "record"),
-        "reloading",
-        "seat",
-        *("serving", "settings", "tasks"),
+        *("administration", "assemble", "control", "diagnostics", "errors", "limit", "listening", "notify"),
+        *("record", "reloading", "seat", "serving", "settings", "tasks"),
     },
     # A question put to the very parts that would decide it; and a token looked at without any key.
     "rehearsal": {

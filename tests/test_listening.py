@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from proxy.accept.sockets import PassedPlace, TcpPlace, UnixPlace
-from proxy.listening import doors_of
+from proxy.errors import ConfigurationError
+from proxy.listening import close_shared, doors_of, open_shared
 from proxy.settings.schema import Settings
 from proxy.vetting import problems, warnings
 from tests.kit.certificates import Authority
@@ -103,3 +104,23 @@ def test_a_configuration_without_tls_reads_no_files(tmp_path: Path) -> None:
     assert problems(settings) == []
     (door,) = doors_of(settings)
     assert door.is_plain
+
+
+def test_what_only_one_process_can_bind_is_opened_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    shared = open_shared(
+        settings_with(tmp_path, f"{{sockets: [{{address: '127.0.0.1:0'}}, {{address: 'unix:{path}'}}]}}")
+    )
+    assert {at: [str(it.file.path) for it in opened if it.file] for at, opened in shared.items()} == {
+        1: [str(path)]
+    }
+    close_shared(shared)
+    assert not path.exists()
+
+
+def test_if_one_cannot_be_opened_nothing_is_left_of_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    sockets = f"{{sockets: [{{address: 'unix:{path}'}}, {{address: 'unix:{tmp_path}/none/b.sock'}}]}}"
+    with pytest.raises(ConfigurationError, match="cannot listen on `unix:"):
+        open_shared(settings_with(tmp_path, sockets))
+    assert not path.exists()

@@ -9,7 +9,7 @@ what is in flight, and at the deadline resets what is left.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from proxy.accept.certificates import Certificate
 from proxy.accept.client import ClientConnection
@@ -21,9 +21,9 @@ from proxy.accept.limits import Limits
 from proxy.accept.sockets import (
     BACKLOG,
     Opened,
-    Passed,
     PassedPlace,
     TcpPlace,
+    adopt_shared,
     close_all,
     open_sockets,
     take_passed,
@@ -96,18 +96,29 @@ class Listener:
         self.handshakes_failed = 0
         self.handshakes_expired = 0
 
-    async def start(self, doors: Iterable[Door], *, reuse_port: bool = False) -> int:
+    async def start(
+        self,
+        doors: Iterable[Door],
+        *,
+        reuse_port: bool = False,
+        shared: Mapping[int, Sequence[int]] | None = None,
+    ) -> int:
         """
         Listen at every door, and return the first port, which the system chose if it is 0 there.
 
-        `reuse_port` lets other processes listen on the same ports. Raises ConfigurationError; what
-        was opened before is closed by `stop`.
+        `reuse_port` lets other processes listen on the same ports; `shared` has descriptors of sockets that
+        they listen on as well, by the position of the door. Raises ConfigurationError; what was opened
+        before is closed by `stop`.
         """
-        self.doors = tuple(doors)
-        passed = take_passed() if any(isinstance(door.place, PassedPlace) for door in self.doors) else {}
+        self.doors, shared = tuple(doors), shared or {}
+        own = [door for position, door in enumerate(self.doors) if position not in shared]
+        passed = take_passed() if any(isinstance(door.place, PassedPlace) for door in own) else {}
         try:
-            for door in self.doors:
-                await self._open(door, passed, reuse_port=reuse_port)
+            for position, door in enumerate(self.doors):
+                if position in shared:
+                    await self._open(door, adopt_shared(shared[position]))
+                else:
+                    await self._open(door, open_sockets(door.place, passed, reuse_port=reuse_port))
         finally:
             for name, unused in passed.items():
                 log.warning("nobody listens on the sockets that systemd passed as `%s`", name)
@@ -115,9 +126,9 @@ class Listener:
         bound = [opened.socket.getsockname() for opened in self._opened]
         return next((int(name[1]) for name in bound if isinstance(name, tuple)), 0)
 
-    async def _open(self, door: Door, passed: Passed, *, reuse_port: bool) -> None:
+    async def _open(self, door: Door, sockets: Sequence[Opened]) -> None:
         loop = asyncio.get_running_loop()
-        for opened in open_sockets(door.place, passed, reuse_port=reuse_port):
+        for opened in sockets:
             self._opened.append(opened)
             is_local = opened.socket.family == socket.AF_UNIX
             if (door.trusts_peers or door.demands_header) and not is_local:

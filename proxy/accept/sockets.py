@@ -99,6 +99,17 @@ def open_sockets(place: Place, passed: Passed, *, reuse_port: bool = False) -> l
     return [Opened(claimed) for claimed in _claim(place, passed)]
 
 
+def adopt_shared(descriptors: Iterable[int]) -> list[Opened]:
+    """Return bound sockets that another process of ours opened, whose files it will remove."""
+    return [Opened(_quiet(socket.socket(fileno=descriptor))) for descriptor in descriptors]
+
+
+def _quiet(adopted: socket.socket) -> socket.socket:
+    adopted.set_inheritable(False)
+    adopted.setblocking(False)
+    return adopted
+
+
 def _open_tcp(place: TcpPlace, *, reuse_port: bool) -> list[socket.socket]:
     found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     made: list[socket.socket] = []
@@ -210,9 +221,7 @@ def _adopt(fd: int, name: str) -> socket.socket:
         raise ConfigurationError(
             f"what systemd passed as `{name}` is not a socket that listens (`Accept=no`)"
         )
-    adopted.set_inheritable(False)
-    adopted.setblocking(False)
-    return adopted
+    return _quiet(adopted)
 
 
 def _claim(place: PassedPlace, passed: Passed) -> list[socket.socket]:

@@ -36,9 +36,6 @@ _REFERENCES: tuple[tuple[Pattern, str, str], ...] = (
 )
 _MOST_NAMES_LISTED = 8
 
-SEVERAL_ON_ONE_SOCKET = (
-    "several workers share TCP ports only: expected `host:port`, or `workers: 1`, got `{address}`"
-)
 # A pipe keeps only lines of up to 4 KiB apart, and records may be longer: two could end up in one another.
 SEVERAL_ON_STDOUT = (
     "several workers would write their records into one another; write `file`, or `workers: 1`"
@@ -131,10 +128,6 @@ class _Crosscheck:
     def _addresses(self) -> None:
         listen = self._places.node(("listen",))
         check_listening(listen, self._add)
-        if self._has_several_workers():
-            for path, address in socket_addresses(listen):
-                if address.startswith(("unix:", "systemd:")):
-                    self._add(path, SEVERAL_ON_ONE_SOCKET.format(address=address))
         written = self._places.node(("admin", "address"))
         for path, address in socket_addresses(listen):
             if address != (_text(written) or "127.0.0.1:9090") or address.endswith(":0"):

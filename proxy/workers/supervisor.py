@@ -20,7 +20,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from proxy.administration import Admin
 from proxy.control.pages import Pages
 from proxy.errors import ConfigurationError
+from proxy.listening import Shared, close_shared, open_shared
 from proxy.record.policy_metrics import ReloadCounts
+from proxy.seat import listening_at
 from proxy.settings.addresses import Address
 from proxy.settings.schema import Settings
 from proxy.tasks import TaskOwner
@@ -67,15 +69,15 @@ class Supervisor:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._gathering)
         self._admin = Admin(Pages(registry, self.missing, self._gathering.look))
-        self._reserved: list[Reserved] = []
+        # By the position of the socket: ports that each worker binds, and sockets that all are given.
+        self._reserved: dict[int, Reserved] = {}
+        self._shared: Shared = {}
         self._folder = tempfile.TemporaryDirectory(prefix="rolegate-", ignore_cleanup_errors=True)
 
     async def start(self) -> None:
         """Open the admin port and start every worker; raise ConfigurationError if one cannot serve."""
         try:
-            for address in self._addresses:
-                self._reserved.append(reserve(*address))
-            self.port = self._reserved[0].port
+            self._take_places()
             self.admin_port = await self._admin.start(*self.settings.admin.address)
             await self._start_all()
         except OSError as error:
@@ -85,23 +87,29 @@ class Supervisor:
             await self.stop()
             raise
 
+    def _take_places(self) -> None:
+        for at, one in enumerate(self.settings.listen.every_socket):
+            if isinstance(one.address, Address):
+                self._reserved[at] = reserve(*one.address)
+        self.port = next((reserved.port for reserved in self._reserved.values()), 0)
+        self._shared = open_shared(self.settings)
+        for at, opened in self._shared.items():
+            for number, (shared, _) in enumerate(opened):
+                self._descriptors[listening_at(at, number)] = shared.fileno()
+
     @property
     def places(self) -> list[str]:
         """Where the workers listen, as people write it."""
         return [
-            f"[{host}]:{held.port}" if ":" in host else f"{host}:{held.port}"
-            for (host, _), held in zip(self._addresses, self._reserved, strict=True)
+            str(address._replace(port=self._reserved[at].port) if isinstance(address, Address) else address)
+            for at, address in enumerate(one.address for one in self.settings.listen.every_socket)
         ]
-
-    @property
-    def _addresses(self) -> list[Address]:
-        # Loading has refused other sockets for several workers.
-        addresses = (one.address for one in self.settings.listen.every_socket)
-        return [address for address in addresses if isinstance(address, Address)]
 
     async def stop(self) -> None:
         """End all workers in order, then the rest; kill what is left at the end of its time."""
         self._stopping.set()
+        # Before the workers stop: once the last of them has, nobody can connect any more.
+        close_shared(self._shared)
         for worker in self.workers.values():
             worker.tell(Message(order=Order.STOP))
         if self._keepers:
@@ -114,7 +122,7 @@ class Supervisor:
             await worker.ended()
         await self._admin.stop()
         await self._tasks.close()
-        for reserved in self._reserved:
+        for reserved in self._reserved.values():
             reserved.release()
         self._folder.cleanup()
 
@@ -231,7 +239,8 @@ class Supervisor:
 
     def _order(self, order: Order, settings: Settings, number: int, loaded_at: float) -> Message:
         node = settings.audit.node or platform.node()
-        ports = [reserved.port for reserved in self._reserved]
+        sockets = self.settings.listen.every_socket
+        ports = [self._reserved[at].port if at in self._reserved else 0 for at in range(len(sockets))]
         share = share_of(settings, number, self.count, ports=ports, node=node)
         return Message(order=order, settings=share, loaded_at=loaded_at)
 

@@ -127,9 +127,12 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
-def configuration(folder: Path, sockets: list[dict[str, object]], upstream_url: str, admin_port: int) -> Path:
+def configuration(
+    folder: Path, sockets: list[dict[str, object]], upstream_url: str, admin_port: int, *, workers: int = 1
+) -> Path:
     (folder / "jwks.json").write_text(json.dumps({"keys": [public_jwk()]}))
     written = {
+        "workers": workers,
         "listen": {"sockets": sockets},
         "admin": {"address": f"{LOOPBACK}:{admin_port}"},
         "audit": {"file": str(folder / "audit.jsonl")},
@@ -146,7 +149,8 @@ def rolegate() -> str:
     return str(Path(sys.executable).with_name("rolegate"))
 
 
-async def test_sockets_passed_by_systemd_are_listened_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sockets_passed_by_systemd_are_listened_on(tmp_path: Path, workers: int) -> None:
     """With the interface of sd_listen_fds(3), whoever speaks it."""
     passed = [socket.create_server((LOOPBACK, 0)), socket.socket(socket.AF_UNIX)]
     passed[1].bind(str(tmp_path / "passed.sock"))
@@ -160,10 +164,10 @@ async def test_sockets_passed_by_systemd_are_listened_on(tmp_path: Path) -> None
             {"address": "systemd:web"},
             {"address": "systemd:local", "trust_peers": True},
         ]
-        path = configuration(tmp_path, sockets, upstream.url, admin_port)
+        path = configuration(tmp_path, sockets, upstream.url, admin_port, workers=workers)
         arguments = [",".join(map(str, high)), "web:local", rolegate(), "serve", "--config", str(path)]
         with running([sys.executable, "-c", LAUNCHER, *arguments], pass_fds=high):
-            wait_until(lambda: status_of(admin_port, "/readyz") == 200, what="the start")
+            wait_until(lambda: status_of(admin_port, "/readyz") == 200, what="the start", timeout_s=60.0)
             async with ScriptedClient(passed[0].getsockname()[1]) as client:
                 assert (await client.request(get("/a"))).status == 200
             async with ScriptedClient(0, path=str(tmp_path / "passed.sock")) as client:
@@ -225,8 +229,10 @@ def is_listening(port: int) -> bool:
     return any(wanted in line for line in Path("/proc/net/tcp").read_text().splitlines())
 
 
-def test_without_the_sockets_there_is_no_start(tmp_path: Path) -> None:
-    path = configuration(tmp_path, [{"address": "systemd:web"}], "http://127.0.0.1:1", free_ports(1)[0])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_without_the_sockets_there_is_no_start(tmp_path: Path, workers: int) -> None:
+    sockets: list[dict[str, object]] = [{"address": "systemd:web"}]
+    path = configuration(tmp_path, sockets, "http://127.0.0.1:1", free_ports(1)[0], workers=workers)
     # Those of another process, which forgot to take them out of the environment.
     environ = {**os.environ, "LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
     result = subprocess.run(
