@@ -19,6 +19,10 @@ class Crew(RunningProxy):
         super().__init__({"workers": workers, **configuration})
         self.count = workers
 
+    def is_ready(self) -> bool:
+        """Say whether all serve, and the log says so: it is written behind the event loop's back."""
+        return super().is_ready() and len(self.pids()) == self.count
+
     def pids(self) -> dict[int, int]:
         """Return the process id of each worker, the last one of each number."""
         return {int(number): int(pid) for number, pid in SERVES.findall(self.log_text())}
