@@ -65,11 +65,13 @@ class ListenTimeouts(Section):
 class Listen(ListenSockets):
     """The data port: where clients connect. Limits are for all sockets together."""
 
-    max_connections: Count = setting(10_000, "Client connections open at a time.")
+    max_connections: Count = setting(
+        10_000, "Client connections open at a time, in all workers together: each has its part."
+    )
     max_connections_per_client: Count | None = setting(
         None,
-        "Client connections open at a time from one address (IPv6 from one /64), in each worker process; "
-        "`trusted_proxies` are not counted. No limit by default.",
+        "Client connections open at a time from one address (IPv6 from one /64), in each worker process: with"
+        " `workers: 4` up to four times as many. `trusted_proxies` are not counted. No limit by default.",
     )
     max_requests_per_connection: Count | None = setting(
         None, "Requests on a connection; the last one is answered with `Connection: close`."
@@ -247,7 +249,9 @@ class Route(Section):
         (), "Names of the rate limits of requests that the rules allow.", min_length=1
     )
     max_in_flight: Count | None = setting(
-        None, "Requests in flight at a time, in each worker process; more get 503. No limit by default."
+        None,
+        "Requests in flight at a time, in each worker process: with `workers: 4` up to four times as many."
+        " More get 503. No limit by default.",
     )
 
 
@@ -256,9 +260,10 @@ class Settings(Section):
 
     workers: WorkerCount = setting(
         1,
-        "Processes that share the data port, or `auto` for one on each core. Limits of connections and rate"
-        " limits hold for all together, everything else for each; each has an audit file of its own:"
-        " `audit.0.jsonl`.",
+        "Processes that share the data port, or `auto` for one on each core. Rate limits,"
+        " `listen.max_connections` and the `max_connections` and `max_waiting` of upstreams hold for all"
+        " together, everything else for each: `max_in_flight`, `max_connections_per_client`, sizes of caches,"
+        " health checks. Each has an audit file of its own: `audit.0.jsonl`.",
     )
     listen: Listen = section(Listen, "The data port: where clients connect.")
     admin: Admin = section(Admin, "The admin port: metrics and health.")

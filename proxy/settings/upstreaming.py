@@ -71,7 +71,7 @@ class Health(Section):
 
     path: HealthPath = Field(description="Path that is asked for with GET.")
     host: Word | None = setting(None, "Host header of the question; the endpoint's own address if left out.")
-    interval: Duration = setting("10s", "From one question to the next.")
+    interval: Duration = setting("10s", "From one question to the next; each worker process asks.")
     timeout: Duration = setting("2s", "For the answer to arrive.")
     healthy_after: Count = setting(2, "Good answers in a row that bring an endpoint back.")
     unhealthy_after: Count = setting(3, "Bad answers in a row that take an endpoint away.")
@@ -145,7 +145,9 @@ class Upstream(Section):
         "How requests are spread: in turn, to where the least is going on, or by identity (by client address "
         "if there is none).",
     )
-    max_connections: Count = setting(256, "Connections open at a time, to each endpoint.")
+    max_connections: Count = setting(
+        256, "Connections open at a time, to each endpoint, of all workers together."
+    )
     max_waiting: Count = setting(
         1024, "Requests that may wait for a connection, to each endpoint; more get 503."
     )
