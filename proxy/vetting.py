@@ -1,11 +1,14 @@
 """What only shows when settings are put together: mistakes, doubts, and the issuers as they will be used."""
 
+import ssl
 import time
+from collections.abc import Iterator
 
 from proxy.authorize.lint import lint
 from proxy.errors import ConfigurationError
 from proxy.forward.faults import faults
 from proxy.identify.issuers import Issuer, KeyTimes
+from proxy.identify.keys import read_pinned
 from proxy.identify.profiles import PROFILES
 from proxy.listening import tls_problems, tls_warnings
 from proxy.settings import schema
@@ -27,6 +30,28 @@ def problems(settings: Settings) -> list[Problem]:
         where = ("upstreams", upstream.name)
         errors += (Problem(settings.place(*where), settings.key(*where), fault) for fault in faults(upstream))
     return errors
+
+
+def key_problems(settings: Settings) -> list[Problem]:
+    """Return what is wrong with the files of issuers, which `serve` reads when it builds their keys."""
+    errors: list[Problem] = []
+    for alias, issuer in settings.issuers.items():
+        for name, fault in _file_faults(issuer_of(alias, issuer)):
+            path = ("issuers", alias, name)
+            errors.append(Problem(settings.place(*path), settings.key(*path), fault))
+    return errors
+
+
+def _file_faults(issuer: Issuer) -> Iterator[tuple[str, str]]:
+    try:
+        if issuer.jwks_file is not None:
+            read_pinned(issuer, issuer.jwks_file)
+    except ConfigurationError as error:
+        yield "jwks_file", str(error)
+    try:
+        ssl.create_default_context(cafile=issuer.ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        yield "ca_file", f"cannot use `{issuer.ca_file}`: {error.strerror or error}"
 
 
 def warnings(settings: Settings) -> list[Problem]:

@@ -119,5 +119,5 @@ def test_what_is_wrong_with_an_upstream_shows_before_anything_starts(tmp_path: P
     found = problems(settings_of(tmp_path, upstreams=upstreams))
     assert [(problem.key, problem.message.split(":")[0]) for problem in found] == [
         ("upstreams.api", "endpoint `169.254.169.254"),
-        ("upstreams.tls", "tls"),
+        ("upstreams.tls", "`tls.ca_file`"),
     ]

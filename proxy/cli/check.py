@@ -49,11 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Check the configuration; return 0 if it can be used and 2 if not."""
     from proxy.settings.load import load
     from proxy.settings.problem import SettingsError
-    from proxy.vetting import problems, warnings
+    from proxy.vetting import key_problems, problems, warnings
 
     try:
         settings = load(arguments.config)
-        found: Sequence[Problem] = problems(settings)
+        found: Sequence[Problem] = problems(settings) or key_problems(settings)
     except SettingsError as error:
         found = error.problems
     if found:

@@ -31,7 +31,7 @@ class ClientTls:
         try:
             self._context = context_of(tls)
         except OSError as error:  # ssl.SSLError is one
-            raise ConfigurationError(f"tls: {error}") from error
+            raise ConfigurationError(_cause(tls, error)) from error
 
     def context(self) -> ssl.SSLContext:
         """Return the context for the next connection."""
@@ -64,6 +64,19 @@ def context_of(tls: Tls) -> ssl.SSLContext:
     if tls.certificate_file is not None:
         context.load_cert_chain(tls.certificate_file, tls.key_file, password=_no_password)
     return context
+
+
+def _cause(tls: Tls, error: OSError) -> str:
+    """Return why a context could not be made; OpenSSL names neither the file nor the key."""
+    named = {"ca_file": tls.ca_file, "certificate_file": tls.certificate_file, "key_file": tls.key_file}
+    for key, path in named.items():
+        try:
+            if path is not None:
+                path.open("rb").close()
+        except OSError as unreadable:
+            return f"`tls.{key}`: cannot read `{path}`: {unreadable.strerror}"
+    given = " and ".join(f"`{path}`" for path in named.values() if path is not None)
+    return f"`tls`: cannot use {given}: {error}"
 
 
 def _no_password() -> str:

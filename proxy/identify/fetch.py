@@ -7,6 +7,7 @@ no redirects (a redirect would let a server send us to a place nobody configured
 """
 
 import asyncio
+import os
 import ssl
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class HttpFetch:
                 return await self._get(url, max_bytes, self._context(ca_file))
         except TimeoutError as error:
             raise IssuerError(f"`{url}` gave no answer within {timeout_s:g} s") from error
+        except aiohttp.ClientConnectorError as error:
+            raise IssuerError(f"`{url}` cannot be fetched: {_cause(error.os_error)}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise IssuerError(f"`{url}` cannot be fetched: {error}") from error
 
@@ -82,3 +85,10 @@ class HttpFetch:
 
     def __repr__(self) -> str:
         return f"<HttpFetch {'idle' if self._session is None else 'open'}>"
+
+
+def _cause(error: OSError) -> str:
+    """Return why there is no connection: without the address of an object, which the library's text holds."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -257,7 +257,7 @@ def read_pinned(issuer: Issuer, file: Path) -> KeySet:
         key_set = read_key_set(file.read_bytes(), issuer.algorithms)
     except OSError as error:
         raise ConfigurationError(
-            f"`jwks_file` of issuer `{issuer.alias}` cannot be read: {error.strerror}"
+            f"`jwks_file` of issuer `{issuer.alias}`: cannot read `{file}`: {error.strerror}"
         ) from error
     except IssuerError as error:
         raise ConfigurationError(f"`jwks_file` of issuer `{issuer.alias}`: {error}") from error

@@ -121,6 +121,44 @@ def test_everything_we_ship_passes(file: Path, tmp_path: Path, capsys: pytest.Ca
     assert "warning" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("key", "content", "said"),
+    [
+        ("jwks_file", None, "cannot read `{file}`: No such file or directory"),
+        ("jwks_file", "{}", "issuer `gitlab`: "),
+        ("ca_file", None, "cannot use `{file}`: No such file or directory"),
+        ("ca_file", "no certificate", "cannot use `{file}`: "),
+    ],
+)
+def test_files_of_issuers_are_looked_at(
+    key: str, content: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`serve` would end with them, or never get keys."""
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_text(content)
+    issuer = "audiences: [https://api.example.com]"
+    path = write(tmp_path, changed(issuer, f"{issuer}\n    {key}: keys"))
+    assert run("--config", str(path)) == 2
+    told = capsys.readouterr().err
+    assert f"{path}:6:" in told
+    assert f"issuers.gitlab.{key}: " in told
+    assert said.format(file=file) in told
+
+
+@pytest.mark.parametrize("missing", ["ca_file", "certificate_file", "key_file"])
+def test_a_missing_file_of_an_upstream_is_named(
+    missing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = "ca_file: a.pem, certificate_file: b.pem, key_file: c.pem"
+    text = changed('{url: "http://127.0.0.1:9000"}', f'{{url: "https://127.0.0.1:9000", tls: {{{keys}}}}}')
+    make_named_files(text, tmp_path)
+    file = tmp_path / dict(pair.split(": ") for pair in keys.split(", "))[missing]
+    file.unlink()
+    assert run("--config", str(write(tmp_path, text))) == 2
+    assert f"`tls.{missing}`: cannot read `{file}`: No such file or directory" in capsys.readouterr().err
+
+
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("--help")
