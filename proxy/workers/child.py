@@ -117,10 +117,19 @@ async def _work(duty: Duty, end: socket.socket, folder: Path) -> None:
     if is_orphan:
         log.error("the supervisor is gone; stopping")
     await tasks.close()
-    channel.close()  # first: nobody is to wait for an answer while what is in flight ends
+    _shut(end)  # first: nobody is to wait for an answer while what is in flight ends
+    channel.close()
     await duty.end()
     if is_orphan:
         _remove_if_empty(folder)
+
+
+def _shut(end: socket.socket) -> None:
+    # To close it would tell the supervisor nothing, as long as the vigil holds a copy.
+    try:
+        end.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the supervisor is gone
 
 
 async def _read(channel: Channel, orders: "asyncio.Queue[Message]") -> None:
