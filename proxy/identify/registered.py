@@ -56,6 +56,8 @@ def end_of(claims: Claims, issuer: Issuer) -> float:
 def audiences_of(claims: Claims) -> frozenset[str]:
     """Return whom the token is for; empty if `aud` is missing or not well-formed."""
     audience = claims.get("aud")
+    if isinstance(audience, str):
+        return frozenset((audience,)) if audience else frozenset()
     names = audience if isinstance(audience, list) else [audience]
     if not all(isinstance(name, str) and name for name in names):
         return frozenset()

@@ -1,8 +1,10 @@
 """Who asks, after the credential was verified."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
 
 
 class IdentityKind(StrEnum):
@@ -13,8 +15,7 @@ class IdentityKind(StrEnum):
     AGENT = "agent"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Identity:
+class Identity(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """
     A verified caller with the roles its claims give it.
 
@@ -46,8 +47,7 @@ class Identity:
         return f"<Identity {self.issuer}:{self.subject} {self.kind} roles={sorted(self.roles)}>"
 
 
-@dataclass(frozen=True, slots=True)
-class RoleGrant:
+class RoleGrant(NamedTuple):
     """
     The roles that the bindings give a set of claims.
 

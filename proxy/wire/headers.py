@@ -8,6 +8,7 @@ stripped in every spelling and set last, once.
 
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import lru_cache
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
@@ -311,10 +312,14 @@ def identity_lines(
         subject_name,
         header_text(subject),
         issuer_name,
-        header_text(issuer),
+        _configured_text(issuer),
         roles_name,
-        b",".join(header_text(role) for role in sorted(roles)),
+        b",".join([_configured_text(role) for role in sorted(roles)]),
     )
+
+
+# Issuers and roles are those of the configuration: few, and the same for each token.
+_configured_text = lru_cache(maxsize=1024)(header_text)
 
 
 def require_one_host(hosts: list[bytes]) -> bytes:

@@ -2,6 +2,7 @@ import itertools
 import re
 
 import pytest
+from msgspec.structs import force_setattr
 
 from proxy.authorize.compile import CompiledPolicy, compile_policy
 from proxy.authorize.roles import RoleMapper
@@ -195,7 +196,7 @@ def test_policy_that_cannot_be_meant_does_not_compile(stated: Policy, message: s
 def test_condition_that_fails_does_not_become_an_answer() -> None:
     """What cannot answer raises; whoever asked then says no."""
     broken = an_identity("deployer")
-    object.__setattr__(broken, "claims", None)
+    force_setattr(broken, "claims", None)
     with pytest.raises(AttributeError):
         MAIN.decide(broken, a_request(), NOW)
 

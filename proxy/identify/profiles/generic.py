@@ -18,7 +18,7 @@ def kind_of(claims: Claims) -> IdentityKind:
     if "act" in claims:
         return IdentityKind.AGENT
     subject = claims.get("sub")
-    is_own_client = any(claims.get(name) == subject for name in CLIENT_CLAIMS)
+    is_own_client = subject in [claims.get(name) for name in CLIENT_CLAIMS]
     if is_own_client or claims.get("idtyp") == "app":
         return IdentityKind.WORKLOAD
     return IdentityKind.HUMAN
