@@ -161,8 +161,10 @@ class LocalProxy:
         return self.proxy.environment.in_flight
 
     async def until_quiet(self) -> None:
-        """Return when no request is in flight."""
-        await until(lambda: self.in_flight == 0, what="the end of every request")
+        """Return when no request is in flight, and what was recorded of them is written."""
+        # A request ends in one turn of the loop, its record is written in the next.
+        recorder = self.proxy.recorder
+        await until(lambda: self.in_flight == 0 and not recorder._scheduled, what="the end of every request")
 
     async def __aenter__(self) -> Self:
         return await self.start()
