@@ -8,6 +8,7 @@ to a certificate is good only on a connection that proved it.
 
 import logging
 from time import time
+from typing import Final
 
 from proxy.live import Live, Passage
 from proxy.model.decision import DENIALS, Decision, Reason
@@ -17,7 +18,7 @@ from proxy.model.request import Request
 log = logging.getLogger("rolegate.gate")
 
 # Our own documents live here; no route may reach an upstream through it.
-OWN_PREFIX = "/.rolegate/"
+OWN_PREFIX: Final = "/.rolegate/"
 
 
 def find_passage(live: Live, request: Request) -> Passage | None:

@@ -5,13 +5,14 @@ A request takes the snapshot once and keeps it; a reload builds another one and 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.interfaces import Admission, Counts, Forwarder, IdentitySource
 from proxy.model.audit import ANONYMOUS, decision_members, json_text
 from proxy.model.decision import Decision
 from proxy.model.identity import Identity
+from proxy.model.lease import Lease
 from proxy.model.request import Request
 from proxy.model.route import Route
 from proxy.wire.headers import RequestHeaders
@@ -67,12 +68,13 @@ class Routes(Protocol):
         """Return the most specific passage that matches, or None."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
     """
     The snapshot: routes, identities, and the version by which the audit trail names them.
 
-    `door` limits every request by its client, before anything else is asked; None for no limits.
+    `door` limits every request by its client, before anything else is asked; None for no limits. `lease`
+    is held by nobody else.
     """
 
     routes: Routes
@@ -83,6 +85,7 @@ class Live:
     unrouted_counts: Counts
     trusted_proxies: Networks = ()
     door: Admission | None = None
+    lease: Lease = field(default_factory=Lease)
 
     def audit_members(self, passage: Passage | None, identity: Identity | None, decision: Decision) -> str:
         """Return the audit members that say which route, who, and what was decided."""

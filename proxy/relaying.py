@@ -5,6 +5,8 @@ Called by the upstream's connection. Nothing here decides: what gets here was al
 decision is on record.
 """
 
+from typing import Final
+
 from proxy.interfaces import Outbound
 from proxy.model.decision import Reason
 from proxy.outgoing import EarlyBody, forwarded_lines, head_pieces
@@ -12,7 +14,7 @@ from proxy.switching import Switching
 from proxy.wire.framing import Framing
 
 # RFC 9110 section 9.2.2, without TRACE, which is never forwarded: twice is the same as once.
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 class Relaying(Switching):

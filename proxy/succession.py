@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from proxy.live import Live
+from proxy.model.lease import Lease
 from proxy.model.upstream import Upstream
 
 
@@ -55,11 +56,11 @@ def succeed(
 class Retired:
     """Pools that no new request finds."""
 
-    __slots__ = ("_lives", "_pools")
+    __slots__ = ("_leases", "_pools")
 
     def __init__(self) -> None:
-        self._lives: list[weakref.ref[Live]] = []
-        self._pools: list[tuple[tuple[weakref.ref[Live], ...], Lender]] = []
+        self._leases: list[weakref.ref[Lease]] = []
+        self._pools: list[tuple[tuple[weakref.ref[Lease], ...], Lender]] = []
 
     def add(self, pools: Iterable[Lender], live: Live) -> None:
         """
@@ -67,19 +68,19 @@ class Retired:
 
         Called with each reload: what it leaves in place may be left behind by a later one.
         """
-        self._lives = [*(held for held in self._lives if held() is not None), weakref.ref(live)]
-        lives = tuple(self._lives)
+        self._leases = [*(held for held in self._leases if held() is not None), weakref.ref(live.lease)]
+        leases = tuple(self._leases)
         for pool in pools:
             pool.drain()
-            self._pools.append((lives, pool))
+            self._pools.append((leases, pool))
 
     def sweep(self, now: float) -> None:
         """Keep deadlines, and end what nobody can use any more; called several times a second."""
         for entry in list(self._pools):
-            lives, pool = entry
+            leases, pool = entry
             pool.sweep(now)
             # A request may hold the old configuration without having come as far as its pool.
-            if all(held() is None for held in lives) and not pool.busy_count and not pool.waiting_count:
+            if all(held() is None for held in leases) and not pool.busy_count and not pool.waiting_count:
                 pool.close()
                 self._pools.remove(entry)
 

@@ -1,6 +1,6 @@
 import re
 
-from proxy.ids import RequestIds
+from proxy.ids import BLOCK_BYTES, RequestIds
 
 
 def test_ids_are_hex_of_the_lengths_that_trace_context_asks_for() -> None:
@@ -12,7 +12,7 @@ def test_ids_are_hex_of_the_lengths_that_trace_context_asks_for() -> None:
 def test_no_piece_of_randomness_is_given_out_twice() -> None:
     """Ids of one block follow each other, and the next block begins whole."""
     ids = RequestIds()
-    pairs = [ids.next() for _ in range(3 * RequestIds.BLOCK_BYTES // 24 + 1)]
+    pairs = [ids.next() for _ in range(3 * BLOCK_BYTES // 24 + 1)]
     assert {(len(one), len(other)) for one, other in pairs} == {(32, 16)}
     assert len({one for one, _ in pairs}) == len({other for _, other in pairs}) == len(pairs)
     assert not {one[:16] for one, _ in pairs} & {other for _, other in pairs}

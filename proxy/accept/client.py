@@ -9,7 +9,7 @@ upstream, which the sweeps enforce; a client that does not take its response can
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from proxy.accept.closing import close_in_one, end_sending
 from proxy.accept.familiar import Familiar, familiar
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("rolegate.accept")
 
 # After a refusal the client may still be sending; so much, and so long, is thrown away before the reset.
-LINGER_S = 2.0
-MAX_LINGER_BYTES = 1024 * 1024
+LINGER_S: Final = 2.0
+MAX_LINGER_BYTES: Final = 1024 * 1024
 
-CLOSING: Problem = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
+CLOSING: Final[Problem] = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
 
 
 class ClientConnection(Patience):
@@ -41,6 +41,7 @@ class ClientConnection(Patience):
     The listener's sweep calls `expire` at `deadline`.
     """
 
+    __deletable__ = ("_peer_of",)
     __slots__ = ("_peer_of",)
 
     def __init__(self, listener: "Listener", peer_of: PeerOf) -> None:

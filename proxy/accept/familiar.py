@@ -7,16 +7,17 @@ comes in two pieces or has something behind it goes to the parser.
 """
 
 import re
+from typing import Final
 
 from proxy.model.request import Headers
 from proxy.wire.reading import HeaderBlock
 
 # `method SP target SP HTTP/1.1`, for methods that mean nothing by a missing body. What else may stand in
 # a target, a fragment for one, is the parser's to judge.
-_REQUEST_LINE = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!\"$-~]*+) HTTP/1\.1\r\n").fullmatch
-_HEAD_END = b"\r\n\r\n"
-_LINE_END = b"\r\n"
-_EMPTY = (b"\r", b"\n")
+_REQUEST_LINE: Final = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!\"$-~]*+) HTTP/1\.1\r\n").fullmatch
+_HEAD_END: Final = b"\r\n\r\n"
+_LINE_END: Final = b"\r\n"
+_EMPTY: Final = (b"\r", b"\n")
 
 
 class Familiar:

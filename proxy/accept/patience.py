@@ -6,7 +6,7 @@ bytes are, and not by whether our buffers drain.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy.accept.familiar import Familiar
 from proxy.accept.interfaces import Exchange
@@ -20,8 +20,8 @@ from proxy.wire.reading import HeaderBlock
 if TYPE_CHECKING:
     from proxy.accept.listener import Listener
 
-NEVER = float("inf")
-NOBODY = Peer(address="")
+NEVER: Final = float("inf")
+NOBODY: Final = Peer(address="")
 
 
 class Patience(asyncio.Protocol):

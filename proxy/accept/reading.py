@@ -6,7 +6,7 @@ before them stands. A trailer is never merged into the headers, where it could p
 """
 
 import logging
-from typing import Protocol
+from typing import Final, Protocol
 
 import httptools
 
@@ -18,10 +18,10 @@ from proxy.wire.request_line import UNKNOWN, is_plain, next_start
 log = logging.getLogger("rolegate.accept")
 
 # What a client sends behind a request for an upgrade waits for the answer; past this the client does too.
-MAX_AHEAD_BYTES = 64 * 1024
+MAX_AHEAD_BYTES: Final = 64 * 1024
 
 # What a request line holds beside its target, and what a header line may hold beside name and value.
-SLACK_BYTES = 1024
+SLACK_BYTES: Final = 1024
 
 Problem = tuple[Reason, str]
 
@@ -60,6 +60,8 @@ class RequestReader:
     came behind a request that asks for another protocol.
     """
 
+    # For the compiler: what is let go by `del`, since it would hold a cycle together.
+    __deletable__ = ("_parser", "_taker")
     __slots__ = (
         "_head_bytes",
         "_headers",

@@ -10,7 +10,7 @@ that are equally specific for the same request are a conflict and do not load.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from proxy.authorize.patterns import HostPattern, PathPattern, parse_host, parse_path
 from proxy.authorize.trie import PathTrie
@@ -18,13 +18,13 @@ from proxy.model.route import Route
 
 T = TypeVar("T")
 
-ANY_METHOD = ""
+ANY_METHOD: Final = ""
 """Stands for every method that no route of the same host and path names; no request has it."""
 
 
 # Requests go to the same few places again. Their paths are chosen by clients, and must not fill our memory.
-MAX_KNOWN = 2048
-MAX_KNOWN_CHARS = 512
+MAX_KNOWN: Final = 2048
+MAX_KNOWN_CHARS: Final = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ goes takes only its own keys along. The weights are the same in every process an
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.model.upstream import Balance
 
-MASK = 2**64 - 1
+MASK: Final = 2**64 - 1
 
 
 class Loaded(Protocol):

@@ -6,7 +6,7 @@ phrase with control bytes, a switch that nobody asked for: each stops the parser
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httptools
 
@@ -27,18 +27,20 @@ if TYPE_CHECKING:
     from proxy.forward.pool import Pool
 
 # An upstream that sends more header lines or bytes than this is broken or hostile.
-MAX_HEADER_COUNT = 256
-MAX_HEAD_BYTES = 128 * 1024
+MAX_HEADER_COUNT: Final = 256
+MAX_HEAD_BYTES: Final = 128 * 1024
 
 # Each trailer counts for so many bytes of a head more than it has, which bounds how many there are.
-TRAILER_COST = 1024
+TRAILER_COST: Final = 1024
 
-NEVER = float("inf")
+NEVER: Final = float("inf")
 
 
 class ResponseReading(asyncio.Protocol):
     """A connection as far as it reads; the parser calls what begins with `on_`."""
 
+    # For the compiler: what is let go by `del`, since it would hold a cycle together.
+    __deletable__ = ("_parser",)
     __slots__ = (
         "_ahead",
         "_can_reuse",

@@ -5,6 +5,7 @@ RFC 7515 JOSE header of a token: read once, believed in nothing but the choice o
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.identify.interfaces import Refusal
 from proxy.identify.issuers import ALGORITHMS, is_never_a_credential, media_type
@@ -13,16 +14,16 @@ from proxy.model.decision import Reason
 
 # Usual headers have 100 to 300 bytes. This one is read strictly before anybody vouches for it, and
 # that costs more the longer it is.
-MAX_HEADER_BYTES = 4096
+MAX_HEADER_BYTES: Final = 4096
 
 # An issuer's tokens all begin with one of a few headers. Anybody can send others: short ones that could be
 # read are kept, and at so many the memory starts anew.
-MAX_KNOWN_HEADERS = 256
-MAX_KNOWN_HEADER_BYTES = 512
+MAX_KNOWN_HEADERS: Final = 256
+MAX_KNOWN_HEADER_BYTES: Final = 512
 _known_headers: "dict[bytes, Header]" = {}
 
 # A key id is a name; longer ones only serve to fill logs.
-MAX_KID_CHARS = 255
+MAX_KID_CHARS: Final = 255
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ depends on the route, and what is cached must not.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -49,11 +49,11 @@ class _Peek(msgspec.Struct):
 
 
 # A time has ten digits, perhaps a fraction; what is longer is not worth reading before the signature.
-MAX_EXP_BYTES = 32
+MAX_EXP_BYTES: Final = 32
 
 # It skips over everything else without building it: strict reading of 16 kB of junk costs 2 ms, this
 # 0.1, and anybody can send junk. What it lets through is read strictly once the signature held.
-_PEEK = msgspec.json.Decoder(_Peek)
+_PEEK: Final = msgspec.json.Decoder(_Peek)
 
 
 class Verification:
@@ -274,7 +274,7 @@ def check_profile(v: Verification) -> Refusal | None:
     return None if detail is None else Refusal(Reason.PROFILE_REFUSED, detail, v.issuer.alias)
 
 
-CHECKS: tuple[tuple[str, Callable[[Verification], Refusal | None]], ...] = (
+CHECKS: Final[tuple[tuple[str, Callable[[Verification], Refusal | None]], ...]] = (
     ("the token is not too long", check_size),
     ("it is a signed token in compact form", check_parts),
     ("its header is readable and asks for nothing unusual", check_header),

@@ -5,14 +5,14 @@ Booleans are not numbers and texts are not numbers: a library that is kinder tha
 `"exp": "9999999999"` or `"exp": true` mean something.
 """
 
-from typing import cast
+from typing import Final, cast
 
 from proxy.identify.interfaces import Claims, Refusal
 from proxy.identify.issuers import Issuer
 from proxy.model.decision import Reason
 
 # OpenID Connect Core, 2: a subject has at most 255 characters.
-MAX_SUBJECT_CHARS = 255
+MAX_SUBJECT_CHARS: Final = 255
 
 
 def check_claims(claims: Claims, issuer: Issuer) -> Refusal | None:

@@ -6,6 +6,7 @@ and then `fetch` waits for it once. Every denial here is prebuilt; the detail is
 """
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from proxy.identify import jwt
 from proxy.identify.cache import TokenCache, digest_of
@@ -20,10 +21,10 @@ from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
 
-KEY_REASONS = frozenset({Reason.KEY_UNKNOWN, Reason.KEYS_UNAVAILABLE})
+KEY_REASONS: Final = frozenset({Reason.KEY_UNKNOWN, Reason.KEYS_UNAVAILABLE})
 """The refusals that newer keys could turn into a yes."""
 
-LONGEST_MEMORY_S = 10.0
+LONGEST_MEMORY_S: Final = 10.0
 """A refusal is remembered with its credential for no longer than this, whatever the failure cache does."""
 
 

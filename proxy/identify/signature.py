@@ -4,6 +4,8 @@ RFC 7518 and RFC 8037 signatures: the one place that asks the cryptographic libr
 PyJWT supplies the algorithms; its parsing of tokens and keys is not used.
 """
 
+from typing import Final
+
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -14,8 +16,8 @@ from proxy.identify.issuers import ALGORITHMS
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
 
-_JWS = PyJWS(algorithms=sorted(ALGORITHMS))
-_ALGORITHMS = {name: _JWS.get_algorithm_by_name(name) for name in ALGORITHMS}
+_JWS: Final = PyJWS(algorithms=sorted(ALGORITHMS))
+_ALGORITHMS: Final = {name: _JWS.get_algorithm_by_name(name) for name in ALGORITHMS}
 
 
 def is_signed_by(key: PublicKey, algorithm: str, signing_input: bytes, signature: bytes) -> bool:

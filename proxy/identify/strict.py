@@ -9,18 +9,20 @@ be what is decided on.
 import binascii
 import json
 import math
+from typing import Final
 
 import msgspec
 
-MAX_DEPTH = 16
+MAX_DEPTH: Final = 16
 """How deep arrays and objects nest; the deepest token of the providers we know has four levels."""
 
 # The two characters in which base64url (RFC 4648, 5) differs, and the three of base64 made invalid.
-_TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
+_TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 # By what is over when the text is cut in fours: the padding, and the last characters that leave no bits.
-_PADDING = (b"", b"", b"==", b"=")
-_LAST = tuple(frozenset(b"%c" % octet for octet in last) for last in (b"", b"", b"AQgw", b"AEIMQUYcgkosw048"))
+_PADDING: Final = (b"", b"", b"==", b"=")
+_ENDS: Final = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
+_LAST: Final = tuple(frozenset(b"%c" % octet for octet in ends) for ends in _ENDS)
 
 
 def decode_base64url(unverified_text: bytes) -> bytes:
@@ -45,11 +47,11 @@ def decode_object(unverified_bytes: bytes) -> dict[str, object]:
     lone surrogates, members named twice at any depth, NaN and Infinity, numbers out of range,
     deep nesting.
     """
-    value = _read_plain(unverified_bytes)
-    if value is not None:
-        return value
+    plain = _read_plain(unverified_bytes)
+    if plain is not None:
+        return plain
     try:
-        value = _DECODER.decode(unverified_bytes.decode("utf-8"))
+        value: object = _DECODER.decode(unverified_bytes.decode("utf-8"))
     except RecursionError:
         # From None: the traceback is a thousand frames of somebody else's brackets.
         raise ValueError("nested too deeply") from None
@@ -71,11 +73,12 @@ def _read_plain(unverified_bytes: bytes) -> dict[str, object] | None:
     if _LONG_NUMBER in unverified_bytes.translate(_SAME_DIGITS):
         return None
     try:
-        value = msgspec.json.decode(unverified_bytes)
-        is_same = isinstance(value, dict) and msgspec.json.encode(value) == unverified_bytes
+        value: object = msgspec.json.decode(unverified_bytes)
+        if isinstance(value, dict) and msgspec.json.encode(value) == unverified_bytes:
+            return value
     except (ValueError, RecursionError):
-        return None
-    return value if is_same else None
+        pass
+    return None
 
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -90,10 +93,10 @@ def _constant(text: str) -> float:
 
 
 # Nineteen digits may be more than 64 bits, which libraries read in several ways.
-_SAME_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
-_LONG_NUMBER = b"0" * 19
+_SAME_DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG_NUMBER: Final = b"0" * 19
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant)
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant)
 
 
 def _check(value: dict[str, object]) -> None:

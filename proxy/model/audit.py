@@ -8,6 +8,7 @@ and text that came unread from a client is escaped by the JSON encoder.
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -15,11 +16,11 @@ from proxy.model.decision import Decision
 from proxy.model.flow import Flow
 from proxy.model.identity import IdentityKind
 
-VERSION = 1
-ANONYMOUS = '"issuer":null,"subject":null,"kind_of_identity":null,"claims":{},"roles":[]'
+VERSION: Final = 1
+ANONYMOUS: Final = '"issuer":null,"subject":null,"kind_of_identity":null,"claims":{},"roles":[]'
 
 # A refused target can be as long as the limit allows; the record needs enough to recognise it.
-MAX_CLAIMED_CHARS = 256
+MAX_CLAIMED_CHARS: Final = 256
 
 
 def json_text(value: object) -> str:
@@ -100,8 +101,8 @@ def claimed_path(target: bytes) -> str:
     return path[:MAX_CLAIMED_CHARS].decode("utf-8", "backslashreplace")
 
 
-_WITH_USERINFO = re.compile(rb"\A((?:[A-Za-z][A-Za-z0-9+.\-]*+:)?//|)[^/?#]*@")
-_SECRETS_BEHIND = re.compile(rb"[?;#]")
+_WITH_USERINFO: Final = re.compile(rb"\A((?:[A-Za-z][A-Za-z0-9+.\-]*+:)?//|)[^/?#]*@")
+_SECRETS_BEHIND: Final = re.compile(rb"[?;#]")
 
 
 @lru_cache(maxsize=1024)

@@ -7,6 +7,7 @@ problem `type` that the client sees.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -95,5 +96,5 @@ class Decision:
         raise TypeError("a decision has no truth value; write `decision.allowed`")
 
 
-DENIALS: dict[Reason, Decision] = {reason: Decision(allowed=False, reason=reason) for reason in Reason}
+DENIALS: Final[dict[Reason, Decision]] = {reason: Decision(allowed=False, reason=reason) for reason in Reason}
 """The denial without a rule for each reason, prebuilt."""

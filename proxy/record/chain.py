@@ -6,13 +6,14 @@ record before. Whoever changes, drops or reorders a line has to rewrite every li
 """
 
 import hashlib
+from typing import Final
 
 import msgspec
 
 from proxy.model.audit import VERSION
 
-GENESIS = "0" * 64
-HASH_MEMBER = b',"hash":"'
+GENESIS: Final = "0" * 64
+HASH_MEMBER: Final = b',"hash":"'
 
 
 class Chain:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
 from proxy.errors import AuditError
 from proxy.model.audit import json_text, outcome_members, request_members
@@ -21,7 +22,7 @@ from proxy.record.interfaces import Recorded, Sink
 log = logging.getLogger("rolegate.audit")
 
 # Requests in flight when the sink fails still have an outcome to record; more than this are not in flight.
-MAX_WAITING_RECORDS = 100_000
+MAX_WAITING_RECORDS: Final = 100_000
 
 
 class Recorder:

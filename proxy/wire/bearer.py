@@ -6,16 +6,17 @@ it is never taken for none.
 """
 
 import re
+from typing import Final
 
 from proxy.errors import RequestError
 from proxy.model.credential import Credential
 from proxy.model.decision import Reason
 
-_TOKEN68 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
-_BEARER = re.compile(rb"bearer ++([a-z0-9\-._~+/]++=*+)", re.IGNORECASE).fullmatch
-_SCHEME = re.compile(rb"([!#$%&'*+\-.^_`|~0-9a-z]++)(?![^ ])", re.IGNORECASE).match
+_TOKEN68: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+_BEARER: Final = re.compile(rb"bearer ++([a-z0-9\-._~+/]++=*+)", re.IGNORECASE).fullmatch
+_SCHEME: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9a-z]++)(?![^ ])", re.IGNORECASE).match
 
-EXPECTED = "send one header `Authorization: Bearer TOKEN`"
+EXPECTED: Final = "send one header `Authorization: Bearer TOKEN`"
 
 
 def find_credential(unverified_values: list[bytes]) -> Credential | None:

@@ -7,12 +7,13 @@ not refuse what stands here.
 """
 
 from enum import IntEnum
+from typing import Final
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
 from proxy.wire.headers import SortedHeaders
 
-VERSIONS = frozenset({"1.0", "1.1"})
+VERSIONS: Final = frozenset({"1.0", "1.1"})
 
 
 class Framing(IntEnum):
@@ -63,4 +64,4 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"

@@ -9,6 +9,7 @@ stripped in every spelling and set last, once.
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import lru_cache
+from typing import Final
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
@@ -47,7 +48,7 @@ SPECIAL = {
     b"te": Kind.TE,
 }
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"http2-settings",
@@ -64,7 +65,7 @@ HOP_BY_HOP = frozenset(
 )
 
 # What upstreams are known to believe: who the client is, or which target was "really" meant.
-SPOOFABLE = frozenset(
+SPOOFABLE: Final = frozenset(
     {
         b"cf-connecting-ip",
         b"client-cert",
@@ -116,10 +117,10 @@ SPOOFABLE_PREFIXES = (
 
 # An attacker may send any number of names, each as long as a head may be: long ones are judged without
 # being kept, and at this many the memory starts anew, so that a flood cannot keep the everyday ones out.
-MAX_KNOWN_NAMES = 1024
-MAX_KNOWN_NAME_BYTES = 64
+MAX_KNOWN_NAMES: Final = 1024
+MAX_KNOWN_NAME_BYTES: Final = 64
 
-_FOLDED = bytes(
+_FOLDED: Final = bytes(
     ord(chr(octet).lower()) if chr(octet).isalnum() and octet < 128 else ord("-") for octet in range(256)
 )
 
@@ -197,12 +198,12 @@ class SortedHeaders:
 
 
 # 2**64 - 1, where parsers stop counting, has twenty digits.
-MAX_LENGTH_DIGITS = 20
+MAX_LENGTH_DIGITS: Final = 20
 
 # RFC 9110 section 10.1.4: `TE` goes with a `Connection` that names it. We pass trailers on, so we may say so.
-TAKES_TRAILERS = b"Connection: TE\r\nTE"
+TAKES_TRAILERS: Final = b"Connection: TE\r\nTE"
 
-EVERYDAY_CONNECTION = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
+EVERYDAY_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 
 
 def sort_headers(headers: Headers, rules: RequestHeaders) -> SortedHeaders:  # noqa: C901 - one line a kind
@@ -269,7 +270,7 @@ def without_nominated(lines: list[bytes], nominated: set[bytes]) -> list[bytes]:
     ]
 
 
-RESPONSE_DROPPED = HOP_BY_HOP | {b"x-request-id", b"content-length"}
+RESPONSE_DROPPED: Final = HOP_BY_HOP | {b"x-request-id", b"content-length"}
 _known_response_names: dict[bytes, bool] = {}
 
 

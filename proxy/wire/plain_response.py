@@ -8,29 +8,32 @@ ordinary) is left to it.
 """
 
 import re
+from typing import Final
 
 from proxy.wire.headers import MAX_KNOWN_NAMES, keep_in_response
 
-HEAD_END = b"\r\n\r\n"
+HEAD_END: Final = b"\r\n\r\n"
 
 # What an upstream sends beyond this is read by the parser, which knows its limits.
-MAX_PLAIN_BYTES = 16 * 1024
-MAX_PLAIN_LINES = 128
+MAX_PLAIN_BYTES: Final = 16 * 1024
+MAX_PLAIN_LINES: Final = 128
 
 # The heads of a busy upstream differ once a second, in their `Date`. An upstream may send any number of
 # different ones: short ones are kept, and at so many the memory starts anew.
-MAX_KNOWN_HEADS = 512
-MAX_KNOWN_HEAD_BYTES = 1024
-MAX_KNOWN_LINES = 4 * MAX_KNOWN_NAMES
-MAX_KNOWN_LINE_BYTES = 256
+MAX_KNOWN_HEADS: Final = 512
+MAX_KNOWN_HEAD_BYTES: Final = 1024
+MAX_KNOWN_LINES: Final = 4 * MAX_KNOWN_NAMES
+MAX_KNOWN_LINE_BYTES: Final = 256
 
 # Not 204 and 304, which have no body whatever they announce, and nothing that HTTP/1.0 says.
-_STATUS_LINE = re.compile(rb"HTTP/1\.1 (20[0-35-9]|3(?!04)[0-9]{2}|[45][0-9]{2}) ([!-~][ -~]*+|)").fullmatch
-_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++): ([!-~](?:[ -~]*[!-~])?)").fullmatch
-_LENGTH = re.compile(rb"[0-9]{1,15}").fullmatch
+_STATUS_LINE: Final = re.compile(
+    rb"HTTP/1\.1 (20[0-35-9]|3(?!04)[0-9]{2}|[45][0-9]{2}) ([!-~][ -~]*+|)"
+).fullmatch
+_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++): ([!-~](?:[ -~]*[!-~])?)").fullmatch
+_LENGTH: Final = re.compile(rb"[0-9]{1,15}").fullmatch
 
 # `Proxy-Connection: close` ends the connection for llhttp as `Connection: close` does.
-MEANT_FOR_THE_PARSER = frozenset({b"transfer-encoding", b"upgrade", b"trailer", b"proxy-connection"})
+MEANT_FOR_THE_PARSER: Final = frozenset({b"transfer-encoding", b"upgrade", b"trailer", b"proxy-connection"})
 
 
 class PlainHead:
@@ -51,8 +54,8 @@ class PlainHead:
 # A line for the client with its end, empty if it is not for the client; or the announced length.
 Line = bytes | int
 
-_known_heads: dict[bytes, PlainHead] = {}
-_known_lines: dict[bytes, Line] = {}
+_known_heads: Final[dict[bytes, PlainHead]] = {}
+_known_lines: Final[dict[bytes, Line]] = {}
 
 
 def read_plain(received: bytes) -> PlainHead | None:

@@ -6,6 +6,7 @@ goes upstream is built from what the policy saw: the canonical target, the kept 
 """
 
 from ipaddress import IPv4Network, IPv6Network
+from typing import Final
 
 from proxy.errors import RequestError
 from proxy.model.decision import Reason
@@ -21,7 +22,7 @@ from proxy.wire.traceparent import continue_trace
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 # CONNECT asks for a tunnel past every rule; TRACE would show the caller the headers that we inject.
-REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
+REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 
 
 class HeaderBlock:

@@ -5,8 +5,10 @@ Law: llhttp takes several spaces, and `RTSP/1.0` or `ICE/1.0` for `HTTP/1.0`; th
 have read another request there, so a line that is not plain is refused.
 """
 
-UNKNOWN = -1
-HEAD_END = b"\r\n\r\n"
+from typing import Final
+
+UNKNOWN: Final = -1
+HEAD_END: Final = b"\r\n\r\n"
 
 
 def is_plain(received: bytes | bytearray, start: int, method: bytes, target: bytes, version: str) -> bool:

@@ -1,15 +1,15 @@
 """The head of a response as the client receives it, in our framing (RFC 9112 section 6)."""
 
 import re
+from typing import Final
 
 from proxy.wire.framing import Framing
 
-_status_lines: dict[tuple[int, bytes], bytes] = {}
-MAX_STATUS_LINES = 256
-MAX_PHRASE_BYTES = 64
+_status_lines: Final[dict[tuple[int, bytes], bytes]] = {}
+MAX_STATUS_LINES: Final = 256
+MAX_PHRASE_BYTES: Final = 64
 
-
-_NOT_IN_A_PHRASE = re.compile(rb"[^\t -~\x80-\xff]").search
+_NOT_IN_A_PHRASE: Final = re.compile(rb"[^\t -~\x80-\xff]").search
 
 
 def is_plain_phrase(phrase: bytes) -> bool:

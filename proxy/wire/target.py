@@ -24,7 +24,7 @@ file system.
 
 import re
 from functools import lru_cache
-from typing import NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 from unicodedata import normalize
 from urllib.parse import unquote_to_bytes
 
@@ -52,12 +52,12 @@ class Target(NamedTuple):
 # The everyday path is canonical as it stands: no escape, no empty segment, none that begins with a
 # dot. One pass without a step back, because every request pays for it.
 _SEGMENT = rb"[A-Za-z0-9\-_~!$&'()*+,=:@][A-Za-z0-9\-._~!$&'()*+,=:@]*+"
-_EVERYDAY = re.compile(rb"(/(?:%b(?:/%b)*+/?)?)(?:\?[!\"$-~]*+)?" % (_SEGMENT, _SEGMENT)).fullmatch
+_EVERYDAY: Final = re.compile(rb"(/(?:%b(?:/%b)*+/?)?)(?:\?[!\"$-~]*+)?" % (_SEGMENT, _SEGMENT)).fullmatch
 
 
 # Clients ask for the same few things again. What they choose themselves must not fill our memory.
-MAX_KNOWN_TARGETS = 2048
-MAX_KNOWN_BYTES = 512
+MAX_KNOWN_TARGETS: Final = 2048
+MAX_KNOWN_BYTES: Final = 512
 
 
 def parse_target(claimed_target: bytes, claimed_host: bytes) -> Target:
@@ -88,7 +88,7 @@ def _parse(claimed_target: bytes, claimed_host: bytes) -> Target:
 
 _parse_known = lru_cache(maxsize=MAX_KNOWN_TARGETS)(_parse)
 
-_ABSOLUTE_FORM = re.compile(rb"https?://([^/?#\\]*+)(.*+)", re.IGNORECASE | re.DOTALL).fullmatch
+_ABSOLUTE_FORM: Final = re.compile(rb"https?://([^/?#\\]*+)(.*+)", re.IGNORECASE | re.DOTALL).fullmatch
 
 
 def _origin_form(claimed_target: bytes, authority: bytes) -> bytes:
@@ -118,11 +118,11 @@ def _refuse_strange_bytes(claimed_target: bytes) -> None:
         _refuse("the request target holds a fragment (`#`); write `%23` if it is part of a name")
 
 
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
-_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
-_PERCENT_BEFORE_MORE = re.compile(rb"%25[A-Za-z0-9%]").search
-_SLASH_AT_EDGE = re.compile(rb"/%2F|%2F(?:/|%2F|$)").search
-_NOT_IN_A_PATH = re.compile(rb"[\"<>\[\]^`{|}?]").search
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
+_ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
+_PERCENT_BEFORE_MORE: Final = re.compile(rb"%25[A-Za-z0-9%]").search
+_SLASH_AT_EDGE: Final = re.compile(rb"/%2F|%2F(?:/|%2F|$)").search
+_NOT_IN_A_PATH: Final = re.compile(rb"[\"<>\[\]^`{|}?]").search
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _HEX = "0123456789abcdefABCDEF"
 # Every spelling of every escape, and what it is in a canonical path.
@@ -155,13 +155,15 @@ def canonical_path(claimed_path: bytes) -> bytes:
     return canonical
 
 
-_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]").search
-_NOT_ASCII = re.compile("[^\0-\x7f]+")
-_ASCII = re.compile("[\0-\x7f]+")
-_DOTS_AND_SPACES = re.compile(r"(?:^|/)[. ]+(?:/|$)").search
-_LEFT_WITH_DOTS = re.compile(r"(?:^|/) *\.[. ]*(?:/|$)").search
+_CONTROL: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]").search
+_NOT_ASCII: Final = re.compile("[^\0-\x7f]+")
+_ASCII: Final = re.compile("[\0-\x7f]+")
+_DOTS_AND_SPACES: Final = re.compile(r"(?:^|/)[. ]+(?:/|$)").search
+_LEFT_WITH_DOTS: Final = re.compile(r"(?:^|/) *\.[. ]*(?:/|$)").search
 # Beside ASCII itself: what Windows and Asian code pages turn into `/`, `\` and `%`.
-_LOOKALIKE = re.compile("[./\\\\;%\0-\x1f\x7f\u2044\u2215\u29f8\u2216\u29f5\u29f9\u00a5\u20a9\u066a]").search
+_LOOKALIKE: Final = re.compile(
+    "[./\\\\;%\0-\x1f\x7f\u2044\u2215\u29f8\u2216\u29f5\u29f9\u00a5\u20a9\u066a]"
+).search
 
 
 def _refuse_second_reading(decoded: str) -> None:

@@ -232,7 +232,7 @@ async def test_a_stream_that_ended_holds_no_configuration() -> None:
         try:
             async with ScriptedClient(proxy.port) as client:
                 assert (await client.request(HANDSHAKE)).status == 101
-                before = weakref.ref(proxy.proxy.environment.holder.current)
+                before = weakref.ref(proxy.proxy.environment.holder.current.lease)
                 pool = proxy.proxy.pools["api"]
                 settings = proxy.proxy.settings
                 changed = settings.upstreams["api"].model_copy(update={"url": another.url})
