@@ -12,12 +12,16 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 INSTALLED_BENCH := $(VENV)/.installed-bench
 
+# The wheel that `make wheel` builds, laid out where tests and benchmark find it before the source.
+COMPILED := build/compiled
+SOURCES = $(shell find proxy -name '*.py')
+
 UV := uv==0.13.9
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 export PYTHON
 
-.PHONY: help demo test check fix bench lock clean
+.PHONY: help demo wheel test check fix bench lock clean test-compiled
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -25,9 +29,17 @@ help:  ## say what can be made
 demo: $(INSTALLED)  ## show rolegate at work, with an identity provider and an upstream of its own
 	$(BIN)/rolegate demo
 
+wheel: $(COMPILED)/.made  ## build dist/rolegate-*.whl, in which what every request passes is compiled to C
+
 test: $(INSTALLED_TEST)  ## run every test; those whose components cannot be installed are skipped by name
 	tests/kit/components
 	$(BIN)/python -m pytest $(TESTS)
+
+# The same tests, but for those that replace parts of what is compiled, on what the wheel holds.
+test-compiled: $(COMPILED)/.made
+	tests/kit/components
+	ROLEGATE_COMPILE=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR) \
+		$(BIN)/pytest --import-mode=importlib -m "not interpreted" $(TESTS)
 
 check: $(INSTALLED_TEST)  ## lint, format, types, architecture
 	$(BIN)/ruff check .
@@ -39,7 +51,7 @@ fix: $(INSTALLED_TEST)  ## mend what lint and format can mend by themselves
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED_BENCH)  ## measure a request, here and in its peers; BENCH=--quick is short, BENCH=--write fills the README
+bench: $(INSTALLED_BENCH) $(COMPILED)/.made  ## measure a request, here and in its peers; BENCH=--quick is short, BENCH=--write fills the README
 	tests/kit/components bench
 	$(BIN)/python -m tests.bench $(BENCH)
 
@@ -50,7 +62,7 @@ lock: $(INSTALLED)  ## write the lock files anew; UPGRADE=1 takes newer versions
 	$(COMPILE) --extra bench -c requirements.lock pyproject.toml -o requirements-bench.lock
 
 clean:  ## remove what the other commands left behind
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	rm -rf tests/kit/oidc/node_modules
 	find proxy tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -66,6 +78,13 @@ $(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
 # These come on top; their lock files hold the same versions and more.
 $(INSTALLED_TEST): requirements-test.lock $(INSTALLED)
 	$(PIP) install --require-hashes -r requirements-test.lock
+	@touch $@
+
+$(COMPILED)/.made: setup.py pyproject.toml $(SOURCES) $(INSTALLED_TEST)
+	deploy/compiler $(BIN)/python
+	rm -rf build dist
+	ROLEGATE_COMPILE=1 $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	$(PIP) install --no-deps --target $(COMPILED) dist/*.whl
 	@touch $@
 
 $(INSTALLED_BENCH): requirements-bench.lock $(INSTALLED)

@@ -56,6 +56,7 @@ def responding(proxy: LocalProxy, patch: pytest.MonkeyPatch) -> None:
 BEFORE_FORWARDING = {"policy": policy, "identities": identities, "reading": reading}
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("break_it", BEFORE_FORWARDING.values(), ids=BEFORE_FORWARDING.keys())
 @pytest.mark.parametrize("pipelined", [False, True])
 async def test_a_fault_before_the_decision_is_a_recorded_500(
@@ -73,6 +74,7 @@ async def test_a_fault_before_the_decision_is_a_recorded_500(
         assert upstream.byte_count == 0
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("break_it", [policy, reading])
 async def test_a_fault_in_a_request_that_waited_its_turn_is_answered_too(
     break_it: Break, monkeypatch: pytest.MonkeyPatch
@@ -102,6 +104,7 @@ async def test_a_fault_in_a_request_that_waited_its_turn_is_answered_too(
 AFTER_THE_DECISION = {"acquiring": acquiring, "sending": sending}
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("break_it", AFTER_THE_DECISION.values(), ids=AFTER_THE_DECISION.keys())
 async def test_a_fault_after_the_decision_forwards_nothing(
     break_it: Break, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +121,7 @@ async def test_a_fault_after_the_decision_forwards_nothing(
         assert (pool.busy_count, pool.waiting_count) == (0, 0)
 
 
+@pytest.mark.interpreted
 async def test_a_fault_while_responding_is_ours_and_not_the_upstreams(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -133,6 +137,7 @@ async def test_a_fault_while_responding_is_ours_and_not_the_upstreams(
 ENDS = (OK, b"HTTP/1.1 200 OK\r\n\r\nok")
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("answer", ENDS, ids=["a length", "the end of the connection"])
 async def test_a_fault_at_the_end_of_one_response_does_not_hit_the_next_request(
     answer: bytes, monkeypatch: pytest.MonkeyPatch
@@ -178,6 +183,7 @@ async def test_a_body_that_is_too_large_never_beats_a_bad_credential() -> None:
         assert upstream.byte_count == 0
 
 
+@pytest.mark.interpreted
 async def test_a_request_keeps_the_configuration_it_started_with() -> None:
     async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
         async with ScriptedClient(proxy.port) as client:

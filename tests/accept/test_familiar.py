@@ -217,6 +217,7 @@ async def test_keys_that_are_withdrawn_are_withdrawn_for_a_familiar_request_too(
         assert proxy.proxy.cache.misses == misses + 1
 
 
+@pytest.mark.interpreted
 async def test_a_new_configuration_reads_familiar_lines_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
         RecordingUpstream() as upstream,

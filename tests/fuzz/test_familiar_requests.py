@@ -166,6 +166,7 @@ def reads(draw: st.DrawFn) -> list[bytes]:
     return [piece for piece in found if piece]
 
 
+@pytest.mark.interpreted
 @examples(120)
 @given(reads(), st.integers(-6, 3))
 def test_everybody_is_told_the_same_as_by_the_parser(
@@ -176,6 +177,7 @@ def test_everybody_is_told_the_same_as_by_the_parser(
     assert short == told(world, pieces, is_short=False, swap_before=swap_before)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_every_kind_of_lines_means_the_same_the_second_time(
@@ -193,6 +195,7 @@ def test_every_kind_of_lines_means_the_same_the_second_time(
         assert short.records
 
 
+@pytest.mark.interpreted
 def test_the_short_way_is_taken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the comparisons would compare nothing."""
     fed: list[bytes] = []

@@ -163,12 +163,14 @@ def turn(draw: st.DrawFn) -> Turn:
     return method, pieces, draw(st.sampled_from([True, True, True, False]))
 
 
+@pytest.mark.interpreted
 @examples(500)
 @given(st.lists(turn(), min_size=1, max_size=3))
 def test_whatever_comes_the_short_way_tells_what_the_parser_tells(turns: list[Turn]) -> None:
     assert_same(turns)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("is_sent_whole", [True, False])
 def test_every_hostile_piece_is_the_same_to_both(method: str, is_sent_whole: bool) -> None:
@@ -186,6 +188,7 @@ def test_every_hostile_piece_is_the_same_to_both(method: str, is_sent_whole: boo
             assert_same([before, behind, before])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("length", [b"3", b"0", b"03", b"5"])
 @pytest.mark.parametrize("behind", [b"", b"x", b"\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_an_everyday_response_is_the_same_split_at_every_two_places(length: bytes, behind: bytes) -> None:
@@ -196,6 +199,7 @@ def test_an_everyday_response_is_the_same_split_at_every_two_places(length: byte
             assert_same([("GET", pieces, True)])
 
 
+@pytest.mark.interpreted
 def test_both_ways_are_taken() -> None:
     """Or the comparisons would compare nothing."""
     (answer,) = told(

@@ -117,6 +117,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.interpreted
 @given(
     value=st.dictionaries(st.text(max_size=4), PLAIN, max_size=5),
     ascii_only=st.booleans(),

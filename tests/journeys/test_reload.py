@@ -52,21 +52,27 @@ class Steady:
 
     def __init__(self) -> None:
         self.responses: list[Response] = []
+        self.asked: list[int] = []  # beside each response: how often `more` had been called by then
+        self.calls = 0
         self.failures: list[Exception] = []
 
     async def ask(self, port: int) -> None:
         try:
             async with ScriptedClient(port) as client:
                 while True:
+                    calls = self.calls
                     self.responses.append(await client.request(get("/load")))
+                    self.asked.append(calls)
         except (OSError, EOFError) as error:
             self.failures.append(error)
 
     async def more(self, count: int) -> list[int]:
         """Return the statuses of the next responses, which were not under way before."""
-        start = len(self.responses) + 16
-        await until(lambda: len(self.responses) >= start + count, what="responses", timeout_s=20.0)
-        return [response.status for response in self.responses[start:]]
+        self.calls += 1
+        start, calls = len(self.responses), self.calls
+        await until(lambda: self.asked[start:].count(calls) >= count, what="responses", timeout_s=20.0)
+        new = zip(self.responses[start:], self.asked[start:], strict=True)
+        return [response.status for response, asked in new if asked == calls]
 
 
 @asynccontextmanager

@@ -150,6 +150,7 @@ async def test_a_request_that_was_turned_away_does_not_act_because_the_sink_came
     assert [record.get("request_id", "gap")[0] for record in sink.records] == ["b", "g", "d"]
 
 
+@pytest.mark.interpreted
 async def test_outcomes_are_kept_while_the_sink_is_away_up_to_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,0 +1,39 @@
+"""
+What pyproject.toml cannot say: which modules are compiled, for those who ask for it.
+
+With `ROLEGATE_COMPILE=1` mypyc turns the modules on every request's way into C, from the very source
+that Python runs without it. It takes mypy and a C compiler; `make wheel` sees to both.
+"""
+
+import os
+
+from setuptools import Extension, setup
+
+# Where a request passes, by folder. Not here: what is pickled on its way to a worker, what takes weak
+# references, and what extends a class that is itself written in C, such as a deque or a msgspec.Struct.
+COMPILED = {
+    "accept": "client familiar limits listener patience progress reading",
+    "authorize": "compile matchers patterns pointer roles routing rules trie",
+    "forward": "balance connection forwarder pool reading standing",
+    "identify": (
+        "binding cache claims failures header issuers jwt keyring registered resolver signature strict"
+    ),
+    "limit": "admission gcra",
+    "model": "audit credential decision flow peer request",
+    "record": "chain metrics recorder",
+    "wire": "bearer framing headers plain_response reading refusal request_line response target",
+    ".": "ending environment gate ids live outgoing pipeline relaying reply switching",
+}
+
+
+def extensions() -> list[Extension]:
+    """Return the compiled modules, none unless they were asked for."""
+    if os.environ.get("ROLEGATE_COMPILE") != "1":
+        return []
+    from mypyc.build import mypycify
+
+    files = [f"proxy/{folder}/{name}.py" for folder, names in COMPILED.items() for name in names.split()]
+    return list(mypycify([os.path.normpath(file) for file in files], opt_level="3", group_name="rolegate"))
+
+
+setup(ext_modules=extensions())
