@@ -155,8 +155,8 @@ def conditions(arguments: argparse.Namespace, credentials: Credentials) -> str:
         f"RS256 token of {len(credentials.good):,} bytes, {len(API_BODY)} bytes of JSON where nothing else is"
         f" said, keep-alive, {CONNECTIONS} connections; median of {arguments.rounds} interleaved rounds of"
         f" {arguments.seconds} s; each proxy with one worker on one core, load and upstream elsewhere."
-        " rolegate writes two chained audit records and counts its metrics; of its peers only those write"
-        " a log that say so. Their configurations are in `tests/bench/`."
+        " rolegate is what `make wheel` builds; it writes two chained audit records and counts its metrics;"
+        " of its peers only those write a log that say so. Their configurations are in `tests/bench/`."
     )
 
 

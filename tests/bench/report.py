@@ -14,6 +14,7 @@ from tests.bench.targets import Quantity, Verdict, cpu_us
 
 COLUMNS = (
     who.OURS,
+    who.INTERPRETED,
     who.ENVOY,
     who.ENVOY_LOG,
     who.ENVOY_COLD,

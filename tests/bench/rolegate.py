@@ -1,15 +1,34 @@
 """rolegate as a contestant, against others and against itself."""
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from tests.bench.credentials import AUDIENCE, ISSUER, PROJECT, Credentials
+from tests.bench.load import BenchmarkError
 from tests.bench.peer import PROXY_CORE
 from tests.kit.ports import LOOPBACK
 from tests.kit.rolegate import RunningProxy
 
+COMPILED = Path(__file__).parents[2] / "build" / "compiled"
 
-class Rolegate(RunningProxy):
+
+class FromWheel(RunningProxy):
+    """rolegate as it comes in the wheel of `make wheel`, which people install."""
+
+    def prepare(self) -> Sequence[str]:
+        """Make sure that there is something to run."""
+        if not COMPILED.is_dir():
+            raise BenchmarkError(f"nothing is compiled in `{COMPILED}`; run `make wheel` first")
+        return super().prepare()
+
+    def environment(self) -> Mapping[str, str] | None:
+        """Return an environment in which Python finds the contents of the wheel before the source."""
+        return {**os.environ, "PYTHONPATH": str(COMPILED)}
+
+
+class Rolegate(FromWheel):
     """rolegate with pinned keys, its audit file and its metrics."""
 
     core = PROXY_CORE
@@ -38,6 +57,14 @@ class Rolegate(RunningProxy):
         """Write the keys beside the configuration, which names them."""
         (self.folder / "keys.json").write_text(self.credentials.jwks)
         return super().prepare()
+
+
+class InterpretedRolegate(Rolegate):
+    """The same from a checkout, where nothing is compiled."""
+
+    def environment(self) -> Mapping[str, str] | None:
+        """Return an environment in which Python finds the source."""
+        return RunningProxy.environment(self)
 
 
 def rolegate_configuration(upstream_port: int, *, routes: int, bindings: int, path: str) -> dict[str, object]:

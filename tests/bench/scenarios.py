@@ -108,7 +108,7 @@ SCENARIOS = (
     Scenario(
         name="small",
         title="small GET, cached token",
-        contestants=(*EVERYBODY, who.HAPROXY_LOG, who.ENVOY_LOG),
+        contestants=(*EVERYBODY, who.INTERPRETED, who.HAPROXY_LOG, who.ENVOY_LOG),
         load=simple("/api/deployments/production"),
     ),
     Scenario(name="16k", title="GET of 16 KiB", contestants=EVERYBODY, load=simple("/api/16k")),
@@ -117,7 +117,7 @@ SCENARIOS = (
     Scenario(
         name="cold",
         title="small GET, every token new",
-        contestants=(who.OURS, who.HAPROXY, who.ENVOY_COLD, who.APACHE),
+        contestants=(who.OURS, who.INTERPRETED, who.HAPROXY, who.ENVOY_COLD, who.APACHE),
         load=cold,
     ),
     Scenario(

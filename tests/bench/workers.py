@@ -20,10 +20,10 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.credentials import AUDIENCE, ISSUER, PROJECT, Credentials, make_credentials
+from tests.bench.rolegate import FromWheel
 from tests.kit.nginx import Nginx
 from tests.kit.ports import LOOPBACK
 from tests.kit.programs import program
-from tests.kit.rolegate import RunningProxy
 
 PATH = "/api/deployments/production"
 
@@ -60,7 +60,7 @@ class OnCores(Nginx):
         return [program("taskset"), "--cpu-list", self.cores, *super().prepare()]
 
 
-class Workers(RunningProxy):
+class Workers(FromWheel):
     """rolegate with pinned keys, some workers, and the cores of everybody."""
 
     start_timeout_s = 60.0
