@@ -14,14 +14,16 @@ from setuptools import Extension, setup
 COMPILED = {
     "accept": "client familiar limits listener patience progress reading",
     "authorize": "compile matchers patterns pointer roles routing rules trie",
-    "forward": "balance connection forwarder pool reading standing",
+    "forward": "balance connection forwarder pool reading refusing standing",
     "identify": (
         "binding cache claims failures header issuers jwt keyring registered resolver signature strict"
     ),
     "limit": "admission gcra",
     "model": "audit credential decision flow peer request",
     "record": "chain metrics recorder",
-    "wire": "bearer framing headers plain_response reading refusal request_line response target",
+    "wire": (
+        "bearer framing headers plain_response reading refusal request_line response target traceparent"
+    ),
     ".": "ending environment gate ids live outgoing pipeline relaying reply switching",
 }
 
@@ -33,7 +35,13 @@ def extensions() -> list[Extension]:
     from mypyc.build import mypycify
 
     files = [f"proxy/{folder}/{name}.py" for folder, names in COMPILED.items() for name in names.split()]
-    return list(mypycify([os.path.normpath(file) for file in files], opt_level="3", group_name="rolegate"))
+    compiled = mypycify(
+        [os.path.normpath(file) for file in files], opt_level="2", debug_level="0", group_name="rolegate"
+    )
+    for extension in compiled:
+        # Python asks only for the modules; what nobody else can see, the compiler may inline.
+        extension.extra_compile_args.append("-fvisibility=hidden")
+    return list(compiled)
 
 
 setup(ext_modules=extensions())

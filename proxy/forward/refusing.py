@@ -1,12 +1,13 @@
 """How a response is refused in the middle of reading it, and how its end is told."""
 
 import logging
+from typing import Final
 
 from proxy.errors import RequestError
 from proxy.forward.interfaces import Receiver
 from proxy.model.decision import Reason
 
-log = logging.getLogger("rolegate.forward")
+log: Final = logging.getLogger("rolegate.forward")
 
 
 class ResponseRefused(Exception):  # noqa: N818 - it stops the parser, it is no error
@@ -14,7 +15,7 @@ class ResponseRefused(Exception):  # noqa: N818 - it stops the parser, it is no 
 
 
 # What stops the parser because of the upstream's bytes; anything else is a fault of ours.
-REFUSALS = (ResponseRefused, RequestError)
+REFUSALS: Final = (ResponseRefused, RequestError)
 
 
 def tell_end(receiver: Receiver) -> bool:

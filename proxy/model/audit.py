@@ -111,11 +111,18 @@ def _address_text(address: str) -> str:
     return json_text(address)
 
 
+# A number with three decimals, without the machinery of format specifications: each outcome has one.
+_DECIMALS: Final = [f".{thousandth:03d}" for thousandth in range(1000)]
+
+
 def outcome_members(flow: Flow, duration_s: float) -> str:
     """Return the members that say how a forwarded request ended; one attempt goes without saying."""
     failed = flow.failed_addresses
+    reason: str = flow.reason
+    duration_us = int(duration_s * 1_000_000 + 0.5)
     attempts = f'"attempts":{len(failed) + 1},"failed_upstreams":{json_text(failed)},' if failed else ""
     return (
-        f'{attempts}"upstream":{_address_text(flow.upstream_address)},"status":{flow.status},"reason":"{flow.reason}",'
-        f'"bytes_in":{flow.bytes_in},"bytes_out":{flow.bytes_out},"duration_ms":{duration_s * 1000:.3f}'
+        f'{attempts}"upstream":{_address_text(flow.upstream_address)},"status":{flow.status},"reason":"{reason}",'
+        f'"bytes_in":{flow.bytes_in},"bytes_out":{flow.bytes_out},'
+        f'"duration_ms":{duration_us // 1000}{_DECIMALS[duration_us % 1000]}'
     )

@@ -39,8 +39,7 @@ class Chain:
         lines = []
         for text in members:
             seq += 1
-            # No text holds a lone surrogate; one that did would lose the records of everybody in its batch.
-            body = f'{{"v":{VERSION},"seq":{seq},{text},"prev":"{prev}"'.encode("utf-8", "backslashreplace")
+            body = _encoded(f'{{"v":{VERSION},"seq":{seq},{text},"prev":"{prev}"')
             prev = hashlib.sha256(body + b"}").hexdigest()
             lines.append(b'%b,"hash":"%b"}\n' % (body, prev.encode()))
         self.seq, self.last_hash = seq, prev
@@ -48,6 +47,14 @@ class Chain:
 
     def __repr__(self) -> str:
         return f"<Chain seq={self.seq} hash={self.last_hash[:12]}…>"
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # No text holds a lone surrogate; one that did would lose the records of everybody in its batch.
+        return text.encode("utf-8", "backslashreplace")
 
 
 class LastRecord(msgspec.Struct):

@@ -6,18 +6,19 @@ with its `tracestate`, and a new trace begins.
 """
 
 import re
+from typing import Final
 
 # Version 00 is exactly four fields. A higher version may add some behind a `-`; its first four are
 # read as ours. Version ff does not exist.
-_TRACEPARENT = re.compile(
+_TRACEPARENT: Final = re.compile(
     rb"(?:(00)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]([0-9a-f])"
     rb"(?(1)|(?:-.*+)?)",
     re.DOTALL,
 ).fullmatch
 
 # Only `sampled` (1) and `random` (2) are defined; any other bit is not ours to promise.
-_KNOWN_FLAGS = {b"%x" % digit: b"0%d" % (digit & 3) for digit in range(16)}
-_NEW_FLAGS = "02"  # the ids are random, and nobody has asked for a sample yet
+_KNOWN_FLAGS: Final = {b"%x" % digit: b"0%d" % (digit & 3) for digit in range(16)}
+_NEW_FLAGS: Final = "02"  # the ids are random, and nobody has asked for a sample yet
 
 
 def continue_trace(values: list[bytes], trace_id: str, span_id: str) -> tuple[bytes, bool]:
