@@ -5,6 +5,7 @@ from time import monotonic
 
 from proxy import __version__
 from proxy.accept.listener import Listener
+from proxy.build import BUILD
 from proxy.forward.forwarder import Forwarder
 from proxy.forward.standing import Standing, State
 from proxy.identify.cache import TokenCache
@@ -23,9 +24,9 @@ def sources(
     """Yield every source of state, part by part."""
     yield Source(
         name="rolegate_build_info",
-        text="Always 1; the version is the label.",
-        labels=("version",),
-        rows=lambda: [((__version__,), 1)],
+        text="Always 1; the labels say what runs.",
+        labels=("version", "build"),
+        rows=lambda: [((__version__, BUILD), 1)],
     )
     yield from _of_the_listener(listener)
     yield from _of_issuers(keys)

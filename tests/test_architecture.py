@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"model"},
     "tasks": set(),
     "ids": set(),
+    "build": {"ids"},
     "resetting": set(),
     "diagnostics": set(),
     "wire": {"errors", "model"},
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "control": {"errors", "model", "tasks"},
     # Those who put it together.
     "administration": {"accept", "control", "model", "tasks", "wire"},
-    "gauges": {"accept", "forward", "identify", "limit", "model", "record", "streams"},
+    "gauges": {"accept", "build", "forward", "identify", "limit", "model", "record", "streams"},
     "assemble": {
         *("accept", "authorize", "control", "forward", "identify", "limit", "record", "settings"),
         *("environment", "errors", "gauges", "listening", "live", "model", "pipeline", "seat", "succession"),
@@ -79,7 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inspection": {"errors", "identify", "model", "settings"},
     "demo": {"assemble", "errors", "model", "serving", "settings", "tasks", "vetting", "wire"},
     "cli": {
-        *("assemble", "authorize", "demo", "diagnostics", "identify", "serving", "settings"),
+        *("assemble", "authorize", "build", "demo", "diagnostics", "identify", "serving", "settings"),
         *("errors", "inspection", "model", "open_files", "rehearsal", "vetting", "workers"),
     },
 }

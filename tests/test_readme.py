@@ -50,7 +50,20 @@ routes:
 RUNNABLE = [block for block in BLOCKS if all(line.startswith(_RUN_HERE) for line in commands(block))]
 CONFIGURATION = [piece for piece in PIECES if yaml.safe_load(piece).keys() <= Settings.model_fields.keys()]
 JOBS = [piece for piece in PIECES if piece not in CONFIGURATION]
-OTHERS = [line for block in BLOCKS if block not in RUNNABLE for line in commands(block)]
+# Run by tests/test_wheel.py.
+INSTALLATION = [line for block in BLOCKS if "/opt/rolegate" in block for line in commands(block)]
+OTHERS = [
+    line for block in BLOCKS if block not in RUNNABLE for line in commands(block) if line not in INSTALLATION
+]
+
+
+def test_readme_says_how_to_install() -> None:
+    assert [line.split()[1:3] for line in INSTALLATION] == [
+        ["-m", "venv"],
+        ["install", "--require-hashes"],
+        ["install", "--no-deps"],
+        ["--version"],
+    ]
 
 
 def test_readme_has_commands_to_run() -> None:

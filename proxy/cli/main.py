@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from proxy.build import describe
 from proxy.cli import check, demo, explain, schema, serve, token
 
 DESCRIPTION = (
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=describe())
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (serve, demo, check, explain, token, schema):
         command.add_parser(commands)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.build import describe
 from proxy.cli.main import main, parser
 
 COMMAND = str(Path(sys.executable).with_name("rolegate"))
@@ -18,6 +19,13 @@ def test_help_of_a_command_ends_with_an_example(command: str, capsys: pytest.Cap
     printed = capsys.readouterr().out
     assert "example" in printed
     assert f"  rolegate {command}" in printed
+
+
+def test_version_says_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{describe()}\n"
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ async def test_prometheus_reads_all_workers_as_one_service(tmp_path: Path) -> No
             "rolegate_token_cache_entries": 2,
             "rolegate_audit_available": 1,
             'rolegate_issuer_keys{issuer="idp"}': 1,
-            "count(rolegate_build_info)": 1,
+            'count(rolegate_build_info{build=~"interpreted|compiled"})': 1,
             "count(rolegate_policy_info)": 1,
             "sum(rolegate_worker_up)": 2,
             "count(rolegate_worker_up)": 2,
