@@ -22,8 +22,10 @@ def kind_of(claims: Claims) -> IdentityKind:
 
 
 def must_name(claims: Claims) -> frozenset[str]:
-    """Return `event_name` for runs that a stranger's pull request or comment can start."""
-    return frozenset({"event_name"}) if claims.get("event_name") in FOREIGN_EVENTS else NOTHING
+    """Return `event_name` for runs that a stranger may have started, and for those that do not tell."""
+    event = claims.get("event_name")
+    is_foreign = event in FOREIGN_EVENTS if isinstance(event, str) else event is not None
+    return frozenset({"event_name"}) if is_foreign else NOTHING
 
 
 GITHUB_ACTIONS = Profile(
