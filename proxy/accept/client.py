@@ -180,7 +180,7 @@ class ClientConnection(Patience):
         if keep_alive:
             self._go_on()
         else:
-            self._close()
+            self._close(is_unasked=not self._reader.is_final)
 
     @property
     def asks_to_switch(self) -> bool:
@@ -285,7 +285,7 @@ class ClientConnection(Patience):
     def _go_on(self) -> None:
         """Go on behind a response: with what is held, with what comes, or not at all."""
         if not self._held and (self._is_broken or self._listener.is_draining):
-            self._close()
+            self._close(is_unasked=True)
             return
         self._set_deadline()
         if not self._held and not self._is_paused:
@@ -373,8 +373,8 @@ class ClientConnection(Patience):
         else:
             self.transport.pause_reading()
 
-    def _close(self) -> None:
-        """Close once all is sent, and, if the client is still sending, once it had time to read why."""
+    def _close(self, *, is_unasked: bool = False) -> None:
+        """Close once all is sent, and, if the client may still be sending, once it had time to read why."""
         reader = self._reader
         was_cut_short = reader.in_body or reader.in_head or self._is_broken or bool(self._held)
         self._is_broken = True
@@ -384,7 +384,7 @@ class ClientConnection(Patience):
         if transport is None or transport.is_closing():
             return
         self._await_taking()
-        if not was_cut_short:
+        if not was_cut_short and not (is_unasked and transport.can_write_eof()):
             transport.close()
             return
         self._is_lingering = True

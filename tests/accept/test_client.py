@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.accept.client import LINGER_S
 from proxy.accept.listener import Listener
 from proxy.model.decision import Reason
 from tests.accept.exchanges import listening
@@ -41,6 +42,35 @@ async def test_nothing_is_told_behind_a_refusal_within_one_packet(rest: bytes) -
         clock.advance(10)
         listener.sweep(clock())
         await until(lambda: listener.connection_count == 0, what="the end of the connection")
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+async def test_what_comes_behind_a_last_answer_does_not_destroy_it(*, keep_alive: bool) -> None:
+    """RFC 9112 section 9.6: who closes unasked reads on for a while, or a reset overtakes the answer."""
+    async with listening() as (listener, exchanges, port, clock), ScriptedClient(port) as client:
+        exchanges.answers = False
+        await client.send(GET)
+        await until(lambda: len(exchanges.all) == 1, what="the request")
+        listener.is_draining = keep_alive  # who is not asked to go goes because of that
+        exchanges.all[0].finish(keep_alive=keep_alive)
+        for _ in range(5):
+            await client.send(GET, split_at=7)
+        assert (await client.read_response()).status == 200
+        assert await client.read_to_end() == b""
+        assert client.reader.exception() is None
+        assert len(exchanges.all) == 1
+        expire(listener, clock, LINGER_S)
+        await until(lambda: listener.connection_count == 0, what="the end of the connection")
+
+
+async def test_who_asked_to_close_is_not_waited_for() -> None:
+    async with listening() as (listener, exchanges, port, _), ScriptedClient(port) as client:
+        exchanges.answers = False
+        await client.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        await until(lambda: len(exchanges.all) == 1, what="the request")
+        exchanges.all[0].finish(keep_alive=False)
+        await until(lambda: listener.connection_count == 0, what="the end of the connection")
+        assert (await client.read_response()).status == 200
 
 
 async def test_a_client_that_leaves_is_told_once() -> None:

@@ -68,6 +68,7 @@ async def test_a_stop_closes_what_is_idle_and_waits_for_what_is_not() -> None:
         exchanges.all[1].finish(keep_alive=True)
         assert (await busy.read_response()).status == 200
         assert await busy.is_closed()
+        await busy.close()
         assert await stopping == 0
 
 

@@ -120,7 +120,9 @@ def assert_upstream_reads(message: Message) -> None:
     assert message.version != "1.0" or block.framing.name != "CHUNKED", message
     kept = {name.lower() for name, _ in message.headers}
     ours = {b"host", b"traceparent", b"x-rolegate-subject"}
-    assert {name for name, _ in lines} <= kept | ours
+    for_trailers = {b"connection"} if (b"te", b"trailers") in lines else set()
+    assert {name for name, _ in lines} <= kept | ours | for_trailers
+    assert [value for name, value in lines if name == b"connection"] == [b"TE"] * len(for_trailers)
 
 
 # llhttp reads two more names of the protocol, and skips empty lines before a response. Neither reaches the

@@ -84,3 +84,21 @@ def _assert_is(seen: Seen, message: Message) -> None:
     assert seen.values(b"host") == [request.authority]
     assert [len(seen.values(name)) for name in OURS] == [1] * len(OURS)
     assert seen.values(b"authorization") == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_what_follows_a_refusal_that_closes_costs_nobody_an_answer(world: World, size: int) -> None:
+    """Found by chance: TRACE is refused and ends the connection while the client goes on sending."""
+    get, last = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", b"TRACE / HTTP/1.1\r\nHost: a.example\r\n\r\n"
+    data = get + get + last + get
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    methods = ["GET", "GET", "TRACE"]
+    received: list[bytes] = []
+
+    async def talk() -> None:
+        received.append(await converse(world.proxy.port, pieces, methods=methods))
+
+    world.run(talk())
+    assert [one.status for one in read_responses(received[0], methods)][:2] == [200, 200]
+    assert len(read_responses(received[0], methods)) == 3
+    assert len(world.seen) == 2
