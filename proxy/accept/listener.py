@@ -9,7 +9,9 @@ what is in flight, and at the deadline resets what is left.
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from proxy.accept.certificates import Certificate
 from proxy.accept.client import ClientConnection
@@ -37,6 +39,12 @@ log = logging.getLogger("rolegate.accept")
 # How long the reset of what is left at a stop may take to get through the event loop.
 RESET_S = 1.0
 POLL_S = 0.02
+
+# From Python 3.13 on a server removes the file of its UNIX socket when it closes, although other workers may
+# listen there. We have our own way (`OwnFile`), which asks whose file it is.
+KEEPS_FILE: Final[dict[str, Any]] = (  # Any: arguments by name
+    {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+)
 
 # Accepted in one turn of the loop, where we accept ourselves; the others wait for the next.
 MAX_ACCEPTS = 64
@@ -136,8 +144,8 @@ class Listener:
                     f"`{door.place}` is no UNIX socket, so its peers are not trusted by it"
                 )
             if door.is_plain:
-                make = loop.create_unix_server if is_local else loop.create_server
-                server = await make(self._factory(door), sock=opened.socket, backlog=BACKLOG)
+                make, more = (loop.create_unix_server, KEEPS_FILE) if is_local else (loop.create_server, {})
+                server = await make(self._factory(door), sock=opened.socket, backlog=BACKLOG, **more)
                 self._servers.append(server)
             else:
                 opened.socket.listen(BACKLOG)
