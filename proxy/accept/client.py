@@ -253,7 +253,7 @@ class ClientConnection(Patience):
 
     def _is_familiar(self, data: bytes, known: Familiar) -> bool:
         """Begin the request if it came whole and its header lines are those of one before it."""
-        if self._current is not None or self._held or self.is_blocked or self._reader.is_busy:
+        if self._current is not None or self._held or self.is_blocked or not self._reader.may_skip:
             return False
         found = known.request_line(data, self._reader.limits.max_target_bytes)
         if found is None:

@@ -102,6 +102,11 @@ class RequestReader:
         """Whether something has begun and not ended."""
         return self.in_head or self.in_body
 
+    @property
+    def may_skip(self) -> bool:
+        """Whether a whole request may pass the parser by, which stands at the beginning of one."""
+        return not (self.in_head or self.in_body or self.is_final)
+
     def feed(self, data: bytes) -> Problem | None:
         """Read `data`, and return why nothing more may be read, or None."""
         # Empty lines between two requests add up to nothing: a familiar request behind them is not read here.

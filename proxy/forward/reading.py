@@ -62,6 +62,7 @@ class ResponseReading(asyncio.Protocol):
         "_receiver",
         "_request_ended",
         "_saw_eof",
+        "_says_close",
         "_silent_bytes",
         "_status",
         "_timeouts",
@@ -81,6 +82,7 @@ class ResponseReading(asyncio.Protocol):
         self._phrase = b""
         self._lines: list[bytes] = []
         self._nominated: set[bytes] = set()
+        self._says_close = False
         self._content_length: int | None = None
         self._transfer_encodings: list[bytes] = []
         self._head_bytes = 0
@@ -127,8 +129,11 @@ class ResponseReading(asyncio.Protocol):
             self._transfer_encodings.append(value.strip(b" ").lower())
         elif lowered == b"upgrade":
             self._named.append(value)
-        elif lowered == b"connection" and value not in EVERYDAY_CONNECTION:
-            self._nominated.update(normal_name(token.strip(b" \t")) for token in value.split(b","))
+        elif lowered == b"connection":
+            # The parser forgets a `close` where HTTP/1.0 also says `keep-alive`.
+            self._says_close = self._says_close or b"close" in value.lower()
+            if value not in EVERYDAY_CONNECTION:
+                self._nominated.update(normal_name(token.strip(b" \t")) for token in value.split(b","))
 
     def _take_trailer(self, name: bytes, value: bytes) -> None:
         self._head_bytes += len(name) + len(value) + TRAILER_COST
@@ -183,7 +188,7 @@ class ResponseReading(asyncio.Protocol):
         if self._status >= 200:
             self._is_complete = True
             # The parser forgets once it goes on. What a 204 announces may follow it all the same.
-            self._can_reuse = self._parser.should_keep_alive() and not (
+            self._can_reuse = self._stays and not (
                 self._status == 204 and (self._transfer_encodings or self._content_length)
             )
 
@@ -193,10 +198,16 @@ class ResponseReading(asyncio.Protocol):
         has_body = bool(self._content_length or self._transfer_encodings)
         return self._may_switch and self._request_ended and self._parser.should_upgrade() and not has_body
 
+    @property
+    def _stays(self) -> bool:
+        """Whether the upstream will read another request on this connection."""
+        return self._parser.should_keep_alive() and not self._says_close
+
     def _begin_head(self) -> None:
         self._phrase = b""
         self._lines = []
         self._nominated = set()
+        self._says_close = False
         self._named = []
         self._content_length = None
         self._transfer_encodings = []
@@ -206,4 +217,4 @@ class ResponseReading(asyncio.Protocol):
         # llhttp does not know that this answers a HEAD and waits for the body that the length
         # announces; a fresh parser reads the next response.
         self._is_complete = True
-        self._can_reuse = self._parser.should_keep_alive()
+        self._can_reuse = self._stays

@@ -33,6 +33,16 @@ REUSED = {
         OK.replace(b"1.1", b"1.0").replace(b"OK\r", b"OK\r\nConnection: keep-alive\r"),
         True,
     ),
+    "HTTP/1.0 with keep-alive and close": (
+        "GET",
+        OK.replace(b"1.1", b"1.0").replace(b"OK\r", b"OK\r\nConnection: keep-alive\r\nConnection: Close\r"),
+        False,
+    ),
+    "HTTP/1.0 with both, and a HEAD": (
+        "HEAD",
+        OK.replace(b"1.1", b"1.0").replace(b"OK\r", b"OK\r\nConnection: keep-alive, close\r"),
+        False,
+    ),
     "HTTP/1.0": ("GET", OK.replace(b"1.1", b"1.0"), False),
     "Connection: close": ("GET", OK.replace(b"OK\r", b"OK\r\nConnection: close\r"), False),
     "a byte too many": ("GET", OK + b"!", False),

@@ -115,6 +115,12 @@ def test_header_lines_that_come_again_mean_the_same_to_the_parser(requests: list
     )
 
 
+def test_nothing_follows_a_last_request_be_it_ever_so_familiar() -> None:
+    """The exchange closes there; should it not, the reader still does not read on."""
+    pieces = [b"GET / HTTP/1.%d\r\n" % minor + LINES for minor in (1, 0, 1)]
+    assert len(_told(RememberingExchanges(remembers=True), pieces)[0]) == 2
+
+
 def test_the_lines_are_recognised_at_all() -> None:
     exchanges = RememberingExchanges(remembers=True)
     _told(exchanges, [b"GET / HTTP/1.1\r\n" + LINES] * 2)
