@@ -21,10 +21,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 export PYTHON
 
-.PHONY: help demo wheel test check fix bench lock clean test-compiled
+.PHONY: help demo wheel test test-compiled check fix bench lock clean
 
 help:  ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## show rolegate at work, with an identity provider and an upstream of its own
 	$(BIN)/rolegate demo
@@ -35,8 +35,7 @@ test: $(INSTALLED_TEST)  ## run every test; those whose components cannot be ins
 	tests/kit/components
 	$(BIN)/python -m pytest $(TESTS)
 
-# The same tests, but for those that replace parts of what is compiled, on what the wheel holds.
-test-compiled: $(COMPILED)/.made
+test-compiled: $(COMPILED)/.made  ## run them on what the wheel holds, but for those that replace parts of it
 	tests/kit/components
 	ROLEGATE_COMPILE=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR) \
 		$(BIN)/pytest --import-mode=importlib -m "not interpreted" $(TESTS)

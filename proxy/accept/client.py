@@ -41,7 +41,7 @@ class ClientConnection(Patience):
     The listener's sweep calls `expire` at `deadline`.
     """
 
-    __deletable__ = ("_peer_of",)
+    __deletable__ = ("_peer_of",)  # for the compiler
     __slots__ = ("_peer_of",)
 
     def __init__(self, listener: "Listener", peer_of: PeerOf) -> None:

@@ -237,7 +237,7 @@ class Pool:
         try:
             self.failed(receiver, reason, was_sent=False)
         except Exception:
-            # As above: the others wait on.
+            # The boundary of the request: those that wait behind it must not wait for ever because of it.
             log.exception("refusing a request failed")
 
     @property
