@@ -7,6 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# A lock file is complete. `--no-deps` keeps pip from looking for more: it would take the newest version of what is
+# asked for with an extra, and then refuse that one for its hash, as soon as there is a newer one than ours.
+LOCKED := $(PIP) install --no-deps --require-hashes -r
+
 # Stamps: each says that .venv holds what the files it depends on ask for.
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
@@ -70,13 +74,13 @@ $(BIN)/python: deploy/bootstrap
 	@touch -c $@
 
 $(INSTALLED): $(BIN)/python requirements.lock pyproject.toml
-	$(PIP) install --require-hashes -r requirements.lock
+	$(LOCKED) requirements.lock
 	$(PIP) install --no-deps --editable .
 	@touch $@
 
 # These come on top; their lock files hold the same versions and more.
 $(INSTALLED_TEST): requirements-test.lock $(INSTALLED)
-	$(PIP) install --require-hashes -r requirements-test.lock
+	$(LOCKED) requirements-test.lock
 	@touch $@
 
 $(COMPILED)/.made: setup.py pyproject.toml $(SOURCES) $(INSTALLED_TEST)
@@ -87,5 +91,5 @@ $(COMPILED)/.made: setup.py pyproject.toml $(SOURCES) $(INSTALLED_TEST)
 	@touch $@
 
 $(INSTALLED_BENCH): requirements-bench.lock $(INSTALLED)
-	$(PIP) install --require-hashes -r requirements-bench.lock
+	$(LOCKED) requirements-bench.lock
 	@touch $@

@@ -58,11 +58,11 @@ OTHERS = [
 
 
 def test_readme_says_how_to_install() -> None:
-    assert [line.split()[1:3] for line in INSTALLATION] == [
+    assert [line.split()[1:-1] for line in INSTALLATION] == [
         ["-m", "venv"],
-        ["install", "--require-hashes"],
+        ["install", "--no-deps", "--require-hashes", "-r"],
         ["install", "--no-deps"],
-        ["--version"],
+        [],
     ]
 
 
