@@ -27,8 +27,8 @@ from proxy.gauges import limit_sources, open_streams, sources
 from proxy.identify.cache import TokenCache
 from proxy.identify.claims import IdentityBuilder
 from proxy.identify.failures import FailureCache
+from proxy.identify.fetch import HttpFetch
 from proxy.identify.keyring import KeyRing
-from proxy.identify.loading import LoadedFetch
 from proxy.identify.resolver import Resolver
 from proxy.limit.admissions import Admissions
 from proxy.limit.table import Table
@@ -87,7 +87,6 @@ class Proxy:
         self.port = 0
         self.admin_port = 0
         self._tasks = TaskOwner()
-        self._fetch = LoadedFetch()
         self._metrics = RequestMetrics()
         self._retired = Retired()
         self.pools: dict[str, Forwarder] = {}
@@ -145,10 +144,7 @@ class Proxy:
         pools = succeed(
             self.pools, upstreams_of(settings), lambda it: Forwarder(it, self._tasks, time.monotonic)
         )
-        issuers = issuers_of(settings)
-        if any(issuer.jwks_file is None for issuer in issuers):
-            self._fetch.load()
-        keys = KeyRing(issuers, self._fetch, self._tasks)
+        keys = KeyRing(issuers_of(settings), HttpFetch(), self._tasks)
         # Never the entries of another configuration: their roles are those of its bindings.
         cache = TokenCache(settings.token_cache.max_entries)
         self.admissions.open(settings.rate_limits, settings.rate_limit_table.max_entries)
@@ -186,12 +182,11 @@ class Proxy:
         self.admin_port = await self.admin.start(*self.settings.admin.address)
 
     async def release(self) -> None:
-        """End connections, tasks and fetches."""
+        """End connections and tasks."""
         for pool in self.pools.values():
             pool.close()
         self._retired.close()
         await self._tasks.close()
-        await self._fetch.close()
 
     def missing(self) -> list[str]:
         """Return what keeps the proxy from being ready."""

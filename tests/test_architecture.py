@@ -15,12 +15,14 @@ TESTS = ROOT / "tests"
 STEPS = {"accept", "identify", "authorize", "forward", "record"}
 
 # Every part of the proxy, a package or a module of its top level, and the other parts it may import.
-KNOWN_TO_STEPS = {"errors", "model", "resetting", "tasks", "wire"}
+KNOWN_TO_STEPS = {"errors", "model", "resetting", "tasks", "trust", "wire"}
 MAY_IMPORT: dict[str, set[str]] = {
     # Pure, or without any knowledge of the rest.
     "model": set(),
     "errors": {"model"},
     "tasks": set(),
+    "asking": set(),
+    "trust": set(),
     "ids": set(),
     "build": {"ids"},
     "resetting": set(),
@@ -30,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "limit": {"model"},
     # The steps know nouns and HTTP, and never each other.
     "accept": KNOWN_TO_STEPS,
-    "identify": KNOWN_TO_STEPS,
+    "identify": KNOWN_TO_STEPS | {"asking"},
     "forward": KNOWN_TO_STEPS,
     "record": KNOWN_TO_STEPS,
     # The way of one request, in words of its own: pipeline, gate, live.
@@ -70,7 +72,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": {"assemble", "errors", "notify", "reloading", "settings", "tasks"},
     # Several of the above, each in a process of its own.
     "workers": {
-        *("administration", "assemble", "control", "diagnostics", "errors", "limit", "listening", "notify"),
+        *(
+            "administration",
+            "asking",
+            "assemble",
+            "control",
+            "diagnostics",
+            "errors",
+            "limit",
+            "listening",
+            "notify",
+        ),
         *("record", "reloading", "seat", "serving", "settings", "tasks"),
     },
     # A question put to the very parts that would decide it; and a token looked at without any key.

@@ -1,90 +1,88 @@
 """
-The HTTP client towards identity providers: one GET, one document, nothing remembered.
+Documents of identity providers: one connection for each, nothing remembered but whom to trust.
 
-Law: what the environment or a server might slip in is off. No proxy from variables, no cookies,
-no redirects (a redirect would let a server send us to a place nobody configured), no compression
-(a small answer must not grow in memory), and a body is read only up to its limit.
+Law: only a 200 is an answer, and a server is believed by its certificate. What else a server might try
+comes to nothing in `asking`.
 """
 
 import asyncio
 import os
+import socket
 import ssl
 from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
 
-import aiohttp
-from yarl import URL
-
+from proxy.asking import Answer, AnswerError, ask
 from proxy.errors import IssuerError
+from proxy.trust import client_context
 
-MAX_CONNECTIONS = 16
+PORTS: Final = {"http": 80, "https": 443}
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class HttpFetch:
-    """Fetches documents; close it when done."""
+    """Fetches documents. Files of authorities are read once, so a reload has one of its own."""
 
-    __slots__ = ("_contexts", "_session")
+    __slots__ = ("_contexts",)
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[Path | None, ssl.SSLContext] = {}
 
     async def __call__(self, url: str, *, timeout_s: float, max_bytes: int, ca_file: Path | None) -> bytes:
         """Return the body of a 200 answer. Raises IssuerError for everything else."""
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._get(url, max_bytes, self._context(ca_file))
+                answer = await self._get(urlsplit(url), timeout_s, max_bytes, ca_file)
         except TimeoutError as error:
             raise IssuerError(f"`{url}` gave no answer within {timeout_s:g} s") from error
-        except aiohttp.ClientConnectorError as error:
-            raise IssuerError(f"`{url}` cannot be fetched: {_cause(error.os_error)}") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except OSError as error:
+            raise IssuerError(f"`{url}` cannot be fetched: {_cause(error)}") from error
+        except (AnswerError, ValueError) as error:
             raise IssuerError(f"`{url}` cannot be fetched: {error}") from error
+        if answer.status != 200:
+            raise IssuerError(f"`{url}` answered with status {answer.status}, expected 200")
+        if answer.encoding != b"identity":
+            raise IssuerError(f"`{url}` answered with a compressed body, which was not asked for")
+        return bytes(answer.body)
 
-    async def _get(self, url: str, max_bytes: int, context: ssl.SSLContext) -> bytes:
-        # encoded=True: the URL as configured, not as yarl would write it.
-        async with self._open().get(URL(url, encoded=True), allow_redirects=False, ssl=context) as response:
-            if response.status != 200:
-                raise IssuerError(f"`{url}` answered with status {response.status}, expected 200")
-            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise IssuerError(f"`{url}` answered with a compressed body, which was not asked for")
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise IssuerError(f"`{url}` answered with more than {max_bytes} bytes")
-            return bytes(body)
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                    "User-Agent": "rolegate",
-                },
-                # The one limit is asyncio.timeout above; it covers connecting and the whole body.
-                timeout=aiohttp.ClientTimeout(total=None),
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._session
+    async def _get(self, url: SplitResult, timeout_s: float, max_bytes: int, ca_file: Path | None) -> Answer:
+        context = self._context(ca_file) if url.scheme == "https" else None
+        reader, writer = await _connect(url, context, timeout_s)
+        try:
+            target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+            return await ask(reader, writer, url.netloc, target, max_bytes)
+        finally:
+            writer.transport.abort()  # nothing of it is wanted any more, and nobody waits for a farewell
 
     def _context(self, ca_file: Path | None) -> ssl.SSLContext:
         context = self._contexts.get(ca_file)
         if context is None:
-            context = self._contexts[ca_file] = ssl.create_default_context(cafile=ca_file)
+            context = self._contexts[ca_file] = client_context(ca_file)
         return context
 
-    async def close(self) -> None:
-        """Close what is open; waits for nobody."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
     def __repr__(self) -> str:
-        return f"<HttpFetch {'idle' if self._session is None else 'open'}>"
+        return "<HttpFetch>"
+
+
+async def _connect(url: SplitResult, context: ssl.SSLContext | None, timeout_s: float) -> Streams:
+    """Return a connection to the first address that answers; each is given its share of the time."""
+    loop = asyncio.get_running_loop()
+    host, port = url.hostname or "", url.port or PORTS[url.scheme]
+    give_up_at = loop.time() + timeout_s
+    # As bytes: text would be taken for a name of other letters, with half a megabyte of tables for them.
+    found = await loop.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    name = None if context is None else host
+    for left in range(len(addresses), 1, -1):
+        address = addresses[-left]
+        try:
+            async with asyncio.timeout((give_up_at - loop.time()) / left):
+                return await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
+        except OSError:  # TimeoutError is one, too; what the last one says is what people get to read
+            continue
+    return await asyncio.open_connection(addresses[-1], port, ssl=context, server_hostname=name)
 
 
 def _cause(error: OSError) -> str:

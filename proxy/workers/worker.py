@@ -7,13 +7,16 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-
-import aiohttp
+from typing import Final
 
 from proxy import notify
+from proxy.asking import AnswerError, ask
 from proxy.control.families import Report, decode
 from proxy.tasks import TaskOwner
 from proxy.workers.channel import Answer, Channel, ChannelClosedError, Message
+
+# A thousand routes make some 4 MiB of metrics.
+MAX_REPORT_BYTES: Final = 256 * 1024 * 1024
 
 
 class WorkerError(Exception):
@@ -109,15 +112,15 @@ class Worker:
 
     async def report(self, within_s: float) -> Report | None:
         """Return what the worker says of itself, or None if it does not answer in time."""
-        timeout = aiohttp.ClientTimeout(total=within_s)
-        connector = aiohttp.UnixConnector(str(self.admin_path))
         try:
-            async with (
-                aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-                session.get("http://worker/families") as response,
-            ):
-                return decode(await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            async with asyncio.timeout(within_s):
+                reader, writer = await asyncio.open_unix_connection(str(self.admin_path))
+                try:
+                    answer = await ask(reader, writer, "worker", "/families", MAX_REPORT_BYTES)
+                finally:
+                    writer.transport.abort()
+            return decode(bytes(answer.body)) if answer.status == 200 else None
+        except (AnswerError, OSError, ValueError):  # TimeoutError is an OSError
             return None
 
     async def ended(self) -> int:

@@ -11,7 +11,7 @@ from tests.bench.haproxy import HaProxy, LoggingHaProxy
 from tests.bench.load import PATH, BenchmarkError
 from tests.bench.nginx_proxy import NginxProxy
 from tests.bench.peer import Peer
-from tests.bench.rolegate import InterpretedRolegate, Rolegate
+from tests.bench.rolegate import FetchingRolegate, InterpretedRolegate, Rolegate
 from tests.bench.upstream import POST_PATH, POSTED_BYTES, SIZES, Upstream
 from tests.kit.nginx import API_BODY
 from tests.kit.ports import LOOPBACK
@@ -20,6 +20,7 @@ Runner = Peer | Rolegate
 Factory = Callable[[int, Credentials], Runner]
 
 OURS = "rolegate"
+FETCHING = "rolegate, keys fetched"
 INTERPRETED = "rolegate, not compiled"
 HAPROXY = "HAProxy"
 HAPROXY_LOG = "HAProxy, log"
@@ -33,6 +34,7 @@ MANY_ROUTES = "10,000 routes"
 
 FACTORIES: dict[str, Factory] = {
     OURS: Rolegate,
+    FETCHING: FetchingRolegate,
     INTERPRETED: InterpretedRolegate,
     HAPROXY: HaProxy,
     HAPROXY_LOG: LoggingHaProxy,

@@ -17,7 +17,7 @@ from tests.bench.usage import resident_bytes
 from tests.kit.nginx import API_BODY
 from tests.kit.ports import LOOPBACK
 
-CONTESTANTS = (who.OURS, who.HAPROXY, who.ENVOY, who.APACHE, who.NGINX)
+CONTESTANTS = (who.OURS, who.FETCHING, who.HAPROXY, who.ENVOY, who.APACHE, who.NGINX)
 SETTLE_S = 1.0
 WANTED_FILES = 65_536
 

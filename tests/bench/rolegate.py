@@ -3,9 +3,10 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 from tests.bench.credentials import AUDIENCE, ISSUER, PROJECT, Credentials
+from tests.bench.issuer import KeyServer
 from tests.bench.load import BenchmarkError
 from tests.bench.peer import PROXY_CORE
 from tests.kit.ports import LOOPBACK
@@ -56,6 +57,35 @@ class Rolegate(FromWheel):
     def prepare(self) -> Sequence[str]:
         """Write the keys beside the configuration, which names them."""
         (self.folder / "keys.json").write_text(self.credentials.jwks)
+        return super().prepare()
+
+
+class FetchingRolegate(Rolegate):
+    """The same with keys that it fetches over TLS, as most people will have it."""
+
+    def __init__(self, upstream_port: int, credentials: Credentials) -> None:
+        super().__init__(upstream_port, credentials)
+        self._keys = KeyServer(credentials.jwks)
+
+    def start(self) -> Self:
+        """Start whoever has the keys first."""
+        self._keys.start()
+        try:
+            return super().start()
+        except BaseException:
+            self._keys.stop()
+            raise
+
+    def stop(self) -> None:
+        """End both."""
+        super().stop()
+        self._keys.stop()
+
+    def prepare(self) -> Sequence[str]:
+        """Say where the keys are."""
+        issuer = cast("dict[str, dict[str, object]]", self.configuration["issuers"])["gitlab"]
+        issuer.pop("jwks_file", None)
+        issuer.update(jwks_url=self._keys.jwks_url, ca_file=str(self._keys.ca_file))
         return super().prepare()
 
 

@@ -125,7 +125,7 @@ MAX_CONNECTION_KIB = 12
 
 def verdicts(measured: Measured, memory: dict[str, Memory]) -> list[Verdict]:
     """Return what became of every promise."""
-    return [*(verdict(target, measured) for target in TARGETS), *memory_verdicts(memory.get(who.OURS))]
+    return [*(verdict(target, measured) for target in TARGETS), *memory_verdicts(memory)]
 
 
 def ratios(target: Target, measured: Measured) -> list[float]:
@@ -156,12 +156,19 @@ def verdict(target: Target, measured: Measured) -> Verdict:
     )
 
 
-def memory_verdicts(memory: Memory | None) -> list[Verdict]:
+def memory_verdicts(memory: dict[str, Memory]) -> list[Verdict]:
     """Return what became of the promises about memory."""
-    if memory is None:
-        return [_amount("resident memory, idle", MAX_IDLE_MIB, "MiB", None)]
-    found = [_amount("resident memory, idle", MAX_IDLE_MIB, "MiB", memory.idle_bytes / 2**20)]
-    for count, each in memory.per_connection.items():
+    idle = {"keys pinned": who.OURS, "keys fetched over TLS": who.FETCHING}
+    found = [
+        _amount(
+            f"resident memory, idle, {words}",
+            MAX_IDLE_MIB,
+            "MiB",
+            memory[name].idle_bytes / 2**20 if name in memory else None,
+        )
+        for words, name in idle.items()
+    ]
+    for count, each in memory[who.OURS].per_connection.items() if who.OURS in memory else ():
         words = f"resident memory per idle connection, {count:,} of them"
         found.append(_amount(words, MAX_CONNECTION_KIB, "KiB", each / 1024))
     return found

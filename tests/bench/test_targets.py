@@ -49,10 +49,13 @@ def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
 
 
 def test_memory_is_judged_for_each_number_of_connections() -> None:
-    memory = {who.OURS: Memory(idle_bytes=61 * 2**20, per_connection={1000: 12 * 1024, 10_000: 13 * 1024})}
-    last = verdicts({}, memory)[-3:]
-    assert [each.is_met for each in last] == [False, True, False]
-    assert last[1].words.endswith("1,000 of them")
+    memory = {
+        who.OURS: Memory(idle_bytes=61 * 2**20, per_connection={1000: 12 * 1024, 10_000: 13 * 1024}),
+        who.FETCHING: Memory(idle_bytes=60 * 2**20, per_connection={1000: 12 * 1024}),
+    }
+    last = verdicts({}, memory)[-4:]
+    assert [each.is_met for each in last] == [False, True, True, False]
+    assert last[2].words.endswith("1,000 of them")
 
 
 def test_every_target_names_what_is_measured() -> None:

@@ -27,7 +27,6 @@ async def test_keys_are_found_as_those_of_any_issuer(issuer: DemoIssuer, realm: 
     )
     fetch = HttpFetch()
     key_set = await fetch_key_set(configured, fetch)
-    await fetch.close()
     persona = next(persona for persona in PERSONAS.values() if persona.realm == realm)
     header = decode_object(decode_base64url(issuer.token(persona, time.time()).split(".")[0].encode()))
     assert header["alg"] == algorithm

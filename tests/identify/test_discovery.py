@@ -66,4 +66,3 @@ async def test_keys_come_by_discovery_or_from_the_configured_address() -> None:
         direct = await fetch_key_set(an_issuer(url=provider.url, jwks_url=provider.url + KEYS), fetch)
         assert direct.identity == found.identity
         assert provider.asked == {DISCOVERY: 1, KEYS: 2}
-    await fetch.close()

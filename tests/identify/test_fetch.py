@@ -4,9 +4,11 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -27,10 +29,8 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 @pytest.fixture
-async def fetch() -> AsyncIterator[HttpFetch]:
-    fetch = HttpFetch()
-    yield fetch
-    await fetch.close()
+def fetch() -> HttpFetch:
+    return HttpFetch()
 
 
 async def get(fetch: HttpFetch, url: str, max_bytes: int = 100, timeout_s: float = 5.0) -> bytes:
@@ -107,33 +107,85 @@ async def test_nobody_at_the_address_is_an_issuer_error(fetch: HttpFetch) -> Non
             await get(fetch, url)
 
 
-async def test_an_answer_that_is_not_http_is_an_issuer_error(fetch: HttpFetch) -> None:
-    async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@asynccontextmanager
+async def a_server(said: bytes, **more: Any) -> AsyncIterator[int]:
+    """Run a server that says one thing to everybody and closes, and yield its port."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"SSH-2.0-server\r\n")
+        writer.write(said)
+        await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(shout, "127.0.0.1", 0)
+    server = await asyncio.start_server(say, "127.0.0.1", 0, **more)
     async with server:
-        port = server.sockets[0].getsockname()[1]
-        with pytest.raises(IssuerError, match="cannot be fetched"):
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_an_answer_that_is_not_http_is_an_issuer_error(fetch: HttpFetch) -> None:
+    async with a_server(b"SSH-2.0-server\r\n") as port:
+        with pytest.raises(IssuerError, match="cannot be fetched: the answer is not valid HTTP"):
             await get(fetch, f"http://127.0.0.1:{port}/")
+
+
+async def test_half_an_answer_is_none(fetch: HttpFetch) -> None:
+    async with a_server(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbody") as port:
+        with pytest.raises(IssuerError, match="closed before the answer was complete"):
+            await get(fetch, f"http://127.0.0.1:{port}/")
+
+
+async def test_the_request_names_the_host_as_it_is_configured(provider: Provider, fetch: HttpFetch) -> None:
+    provider.documents["/"] = b"body"
+    port = provider.url.rpartition(":")[2]
+    for url, host in [
+        (provider.url, f"127.0.0.1:{port}"),
+        (f"http://localhost:{port}/", f"localhost:{port}"),
+        (f"http://LOCALHOST:{port}?a=b", f"LOCALHOST:{port}"),
+    ]:
+        assert await get(fetch, url) == b"body"
+        assert provider.requests[-1].headers["Host"] == host
+    assert provider.requests[-1].raw_path == "/?a=b"
+
+
+async def test_an_address_that_does_not_answer_leaves_time_for_the_next(
+    provider: Provider, fetch: HttpFetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name has an address at which nobody listens, one at which nobody answers, and a good one."""
+    provider.documents["/d"] = b"body"
+    port = int(provider.url.rpartition(":")[2])
+    with socket.socket() as full:
+        full.bind(("127.0.0.2", port))
+        full.listen(0)
+        with socket.create_connection(("127.0.0.2", port)), socket.socket() as waits:
+            waits.setblocking(False)
+            waits.connect_ex(("127.0.0.2", port))  # the queue is full: further connections get no answer
+
+            async def found(*_: object, **__: object) -> list[tuple[object, ...]]:
+                return [
+                    (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+                    for address in ("127.0.0.3", "127.0.0.2", "127.0.0.2", "127.0.0.1")
+                ]
+
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+            assert await get(fetch, f"http://issuer.example:{port}/d", timeout_s=1.5) == b"body"
+
+
+async def test_authorities_are_read_once_and_anew_by_a_reload(tmp_path: Path) -> None:
+    first, key_file = certificate_for_loopback(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(first, key_file)
+    async with a_server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", ssl=context) as port:
+        url, fetch = f"https://127.0.0.1:{port}/", HttpFetch()
+        for _ in range(2):
+            assert await fetch(url, timeout_s=5, max_bytes=100, ca_file=first) == b"body"
+            certificate_for_loopback(tmp_path)  # the file holds another authority from here on
+        with pytest.raises(IssuerError, match="CERTIFICATE_VERIFY_FAILED"):
+            await HttpFetch()(url, timeout_s=5, max_bytes=100, ca_file=first)
 
 
 async def test_a_ca_file_that_is_missing_is_an_issuer_error(fetch: HttpFetch) -> None:
     with pytest.raises(IssuerError, match="cannot be fetched"):
         await fetch("https://127.0.0.1:1/", timeout_s=1, max_bytes=1, ca_file=Path("/nonexistent.pem"))
-
-
-async def test_it_says_whether_it_is_open(provider: Provider) -> None:
-    fetch = HttpFetch()
-    assert repr(fetch) == "<HttpFetch idle>"
-    provider.documents["/d"] = b"body"
-    await get(fetch, provider.url + "/d")
-    assert repr(fetch) == "<HttpFetch open>"
-    await fetch.close()
-    await fetch.close()
-    assert repr(fetch) == "<HttpFetch idle>"
 
 
 def certificate_for_loopback(folder: Path) -> tuple[Path, Path]:
@@ -162,18 +214,11 @@ def certificate_for_loopback(folder: Path) -> tuple[Path, Path]:
 async def test_a_server_is_believed_only_with_a_certificate_that_is_trusted(
     fetch: HttpFetch, tmp_path: Path
 ) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody")
-        await writer.drain()
-        writer.close()
-
     ca_file, key_file = certificate_for_loopback(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ca_file, key_file)
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-    async with server:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with a_server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", ssl=context) as port:
+        url = f"https://127.0.0.1:{port}/"
         with pytest.raises(IssuerError, match="CERTIFICATE_VERIFY_FAILED"):
             await fetch(url, timeout_s=5, max_bytes=100, ca_file=None)
         assert await fetch(url, timeout_s=5, max_bytes=100, ca_file=ca_file) == b"body"

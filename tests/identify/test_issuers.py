@@ -84,6 +84,9 @@ def test_times_of_keys_that_cannot_work_are_refused(times: Json) -> None:
         ("https://[::1", False),
         ("https://idp.example.com/\n", False),
         ("https://idp.example.com/a b\x00", False),
+        ("https://idp.example.com/a b", False),
+        ("https://idp.example.com/\ta", False),
+        ("https://idp.example.com/a\r\nHost: elsewhere", False),
         ("https://idé.example.com", False),
     ],
 )

@@ -50,7 +50,6 @@ class Scene:
 
     async def close(self) -> None:
         await self.owner.close()
-        await self.fetch.close()
 
 
 @pytest.fixture

@@ -44,7 +44,6 @@ class Scene:
 
     async def close(self) -> None:
         await self.owner.close()
-        await self.http.close()
 
 
 @pytest.fixture
