@@ -19,7 +19,6 @@ from proxy.accept.pipelining import MAX_PIPELINED, Event
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
-from proxy.resetting import reset
 from proxy.wire.reading import HeaderBlock
 
 if TYPE_CHECKING:
@@ -197,13 +196,8 @@ class ClientConnection(Patience):
         self._current = None
         self.deadline = NEVER
         transport.pause_reading()
+        self._listener.unread.discard(self)
         taker.take(transport, bytes(ahead), is_blocked=self.is_blocked, on_lost=self.connection_lost)
-
-    def abort(self) -> None:
-        """Reset the connection, so that a client can tell a break from an end."""
-        self._is_broken = True
-        if self.transport is not None:
-            reset(self.transport)
 
     # Called by the listener.
 
@@ -325,16 +319,6 @@ class ClientConnection(Patience):
         else:
             self._current.request_failed(Reason.INTERNAL_ERROR)
 
-    def _update_reading(self) -> None:
-        must_pause = self._body_paused or bool(self._held)
-        if must_pause == self._is_paused or self.transport is None or self.transport.is_closing():
-            return
-        self._is_paused = must_pause
-        if must_pause:
-            self.transport.pause_reading()
-        else:
-            self.transport.resume_reading()
-
     def _stop_reading(self, reason: Reason, detail: str) -> None:
         """Refuse what cannot be read; what came before it is still answered."""
         if self._is_broken:
@@ -363,7 +347,7 @@ class ClientConnection(Patience):
         if self._reader.ahead is not None:
             if self._reader.keep_ahead(data) and self.transport is not None:
                 self._is_paused = True
-                self.transport.pause_reading()
+                self._pause_reading()
             return
         self._discarded_bytes += len(data)
         if self._discarded_bytes <= MAX_LINGER_BYTES or self.transport is None:
@@ -371,7 +355,7 @@ class ClientConnection(Patience):
         if self._is_lingering:
             self.abort()
         else:
-            self.transport.pause_reading()
+            self._pause_reading()
 
     def _close(self, *, is_unasked: bool = False) -> None:
         """Close once all is sent, and, if the client may still be sending, once it had time to read why."""

@@ -19,7 +19,9 @@ from proxy.accept.crowd import Crowd
 from proxy.accept.doors import Door
 from proxy.accept.greeting import Greeting
 from proxy.accept.interfaces import Exchanges
+from proxy.accept.leaving import departed
 from proxy.accept.limits import Limits
+from proxy.accept.patience import Patience
 from proxy.accept.sockets import (
     BACKLOG,
     Opened,
@@ -55,8 +57,9 @@ class Listener:
     """
     Accepts connections; `now` is the coarse monotonic clock that `sweep` moves.
 
-    `places` says where, as people write it. Failures are counted by what failed: a PROXY header, a
-    TLS handshake, or either that did not come in time.
+    `places` says where, as people write it; `unread` has the connections on which nothing is read for
+    now. Failures are counted by what failed: a PROXY header, a TLS handshake, or either that did not come
+    in time.
     """
 
     __slots__ = (
@@ -80,6 +83,7 @@ class Listener:
         "slow_readers",
         "slow_senders",
         "tasks",
+        "unread",
     )
 
     def __init__(self, exchanges: Exchanges, limits: Limits, clock: Callable[[], float]) -> None:
@@ -87,6 +91,7 @@ class Listener:
         self.limits = limits
         self._clock = clock
         self._connections: set[ClientConnection] = set()
+        self.unread: set[Patience] = set()
         self.crowd = Crowd()
         self._greetings: set[Greeting] = set()
         self._servers: list[asyncio.Server] = []
@@ -217,6 +222,7 @@ class Listener:
 
     def remove(self, connection: ClientConnection, address: str) -> None:
         """Strike off a connection that is closed."""
+        self.unread.discard(connection)
         if connection in self._connections:
             self._connections.remove(connection)
             self.crowd.leave(address)
@@ -235,15 +241,24 @@ class Listener:
                 door.tls.refresh()
 
     def sweep(self, now: float) -> None:
-        """Expire connections whose deadline has passed; called several times a second."""
+        """
+        End connections whose deadline has passed or whose client has left.
+
+        Called several times a second.
+        """
         self.now = now
-        for connection in [held for held in self._held() if held.deadline <= now]:
-            try:
-                connection.expire()
-            except Exception:
-                # The boundary between connections: without the sweep none of them has a deadline.
-                log.exception("%r did not end in order", connection)
-                connection.abort()
+        for connection in departed(self.unread):
+            self._end(connection, connection.leave)
+        for held in [held for held in self._held() if held.deadline <= now]:
+            self._end(held, held.expire)
+
+    def _end(self, connection: Patience | Greeting, end: Callable[[], None]) -> None:
+        try:
+            end()
+        except Exception:
+            # The boundary between connections: without the sweep none of them has a deadline.
+            log.exception("%r did not end in order", connection)
+            connection.abort()
 
     async def stop(self, timeout_s: float) -> int:
         """Stop accepting, let what is in flight finish, and return how many connections had to be reset."""

@@ -2,7 +2,8 @@
 What is known of a client connection, and how long its client is waited for.
 
 Law: a client that keeps on, fast enough, is given more time; which client is slow is measured where its
-bytes are, and not by whether our buffers drain.
+bytes are, and not by whether our buffers drain. One that has left is not waited for, though nothing may be
+read of it for a while.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from proxy.accept.progress import Pace, Taking
 from proxy.accept.reading import RequestReader
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
+from proxy.resetting import reset
 from proxy.wire.reading import HeaderBlock
 
 if TYPE_CHECKING:
@@ -112,3 +114,37 @@ class Patience(asyncio.Protocol):
         """Count a request, and say whether another one may follow it on this connection."""
         self._requests += 1
         return self._requests < limit
+
+    def abort(self) -> None:
+        """Reset the connection, so that a client can tell a break from an end."""
+        self._is_broken = True
+        if self.transport is not None:
+            reset(self.transport)
+
+    def leave(self) -> None:
+        """Take the client for gone although nothing was read of its end."""
+        self._is_broken = True
+        self._held.clear()
+        self._listener.unread.discard(self)
+        current, self._current = self._current, None
+        if current is not None:
+            current.client_gone()
+        if self.transport is not None and not self.transport.is_closing():
+            self._await_taking()  # what it may still take: it can have closed its own direction only
+            self.transport.close()
+
+    def _update_reading(self) -> None:
+        must_pause = self._body_paused or bool(self._held)
+        if must_pause == self._is_paused or self.transport is None or self.transport.is_closing():
+            return
+        self._is_paused = must_pause
+        if must_pause:
+            self._pause_reading()
+        else:
+            self._listener.unread.discard(self)
+            self.transport.resume_reading()
+
+    def _pause_reading(self) -> None:
+        assert self.transport is not None
+        self._listener.unread.add(self)
+        self.transport.pause_reading()
