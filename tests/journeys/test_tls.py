@@ -287,6 +287,30 @@ async def test_each_name_gets_its_certificate(authority: Authority) -> None:
             assert await shown_certificate(proxy.port, authority, name) == issued.der, name
 
 
+async def test_the_name_of_the_handshake_opens_no_route_that_the_host_would_not(authority: Authority) -> None:
+    """An attacker shakes hands for a name that anybody may use, and asks for another one."""
+    match = {"hosts": ["private.example.com"], "paths": ["/**"]}
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(
+            upstream.url,
+            listen={"tls": tls(authority, "open.example.com", "private.example.com")},
+            route={"match": match},
+        ) as proxy,
+        ScriptedClient(proxy.port, tls=trusting(authority), server_name="open.example.com") as client,
+    ):
+        for host, lines, status in [
+            ("open.example.com", "", 401),  # a stranger does not learn that there is no route
+            ("private.example.com", "", 401),
+            ("private.example.com", "Host: open.example.com\r\n", 400),
+        ]:
+            response = await client.request(f"GET / HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n".encode())
+            assert response.status == status
+        assert upstream.byte_count == 0
+        hosts = [record["host"] for record in proxy.records("decision")]
+        assert hosts[:2] == ["open.example.com", "private.example.com"]
+
+
 async def test_new_files_are_put_in_force_while_connections_go_on(authority: Authority) -> None:
     section = tls(authority)
     async with (

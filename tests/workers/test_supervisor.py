@@ -325,6 +325,37 @@ async def test_if_one_worker_cannot_prepare_none_follows(
         assert supervisor.workers[1].pid == stuck
 
 
+async def test_what_one_worker_cannot_use_comes_into_force_in_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file was there when the supervisor and one worker looked, and was gone for the other."""
+    tell = Worker.tell
+
+    def removing(worker: Worker, message: Message) -> "asyncio.Future[Answer]":
+        if message.order is Order.STAGE and worker.number == 1:
+            assert message.settings is not None
+            issuers = {
+                alias: issuer.model_copy(update={"jwks_file": tmp_path / "gone.json"})
+                for alias, issuer in message.settings.issuers.items()
+            }
+            settings = message.settings.model_copy(update={"issuers": issuers})
+            message = Message(order=message.order, settings=settings, loaded_at=message.loaded_at)
+        return tell(worker, message)
+
+    async with supervised(tmp_path) as supervisor:
+        before = await versions(supervisor)
+        pids = [worker.pid for worker in supervisor.workers.values()]
+        other = settings_of(tmp_path, roles=OTHER_ROLES)
+        with monkeypatch.context() as patch:
+            patch.setattr(Worker, "tell", removing)
+            with pytest.raises(ConfigurationError, match=r"gone\.json`: No such file or directory"):
+                await supervisor.apply(other)
+        assert await versions(supervisor) == before
+        await supervisor.apply(other)
+        assert set(await versions(supervisor)).isdisjoint(before)
+        assert [worker.pid for worker in supervisor.workers.values()] == pids
+
+
 async def test_a_worker_that_dies_while_it_prepares_stops_the_reload(tmp_path: Path) -> None:
     async with supervised(tmp_path) as supervisor:
         before = await versions(supervisor)
