@@ -282,6 +282,7 @@ def limits_of(listen: schema.Listen) -> Limits:
         max_connections=listen.max_connections,
         max_header_bytes=listen.max_header_bytes,
         max_header_count=listen.max_header_count,
+        max_header_line_bytes=listen.max_header_line_bytes,
         max_target_bytes=listen.max_target_bytes,
         headers_timeout_s=listen.timeouts.headers,
         body_idle_timeout_s=listen.timeouts.body_idle,

@@ -35,10 +35,11 @@ def settings_of(folder: Path, **changes: object) -> Settings:
 def test_limits_and_times_arrive_where_they_hold(tmp_path: Path) -> None:
     timeouts = {"headers": "1s", "body_idle": "2s", "keep_alive": "3s", "write_idle": "4s"}
     listen = {"max_connections": 5, "max_header_bytes": 6000, "max_header_count": 7, "max_target_bytes": 800}
+    listen["max_header_line_bytes"] = 2000
     settings = settings_of(tmp_path, listen={"address": "127.0.0.1:0", "timeouts": timeouts, **listen})
     limits = limits_of(settings.listen)
     assert (limits.max_connections, limits.max_header_bytes, limits.max_header_count) == (5, 6000, 7)
-    assert limits.max_target_bytes == 800
+    assert (limits.max_target_bytes, limits.max_header_line_bytes) == (800, 2000)
     assert (limits.headers_timeout_s, limits.body_idle_timeout_s) == (1, 2)
     assert (limits.keep_alive_timeout_s, limits.write_idle_timeout_s) == (3, 4)
 

@@ -21,6 +21,7 @@ class Limits:
     body_idle_timeout_s: float
     keep_alive_timeout_s: float
     write_idle_timeout_s: float
+    max_header_line_bytes: int = 20 * 1024
     max_connections_per_client: int | None = None
     max_requests_per_connection: int | None = None
     min_request_rate: int | None = None

@@ -172,26 +172,27 @@ class RequestReader:
             self._take_trailer(name, value)
             return
         self._headers.append((name, value))
-        self._head_bytes += len(name) + len(value) + 4
-        limits = self.limits
-        if self._head_bytes > limits.max_header_bytes or len(self._headers) > limits.max_header_count:
-            raise self._too_large()
+        self._count_line(len(name) + len(value) + 4, len(self._headers))
 
     def _take_trailer(self, name: bytes, value: bytes) -> None:
         """Hand on a trailer; together with the head it keeps the limits of a head."""
         self._trailer_count += 1
-        self._head_bytes += len(name) + len(value) + 4
-        limits, count = self.limits, len(self._headers) + self._trailer_count
-        if self._head_bytes > limits.max_header_bytes or count > limits.max_header_count:
-            raise self._too_large()
+        self._count_line(len(name) + len(value) + 4, len(self._headers) + self._trailer_count)
         self._taker.trailer(name, value)
 
-    def _too_large(self) -> RequestRefused:
+    def _count_line(self, size: int, count: int) -> None:
         limits = self.limits
-        return RequestRefused(
-            Reason.HEADERS_TOO_LARGE,
-            f"the limits are {limits.max_header_bytes} bytes and {limits.max_header_count} lines",
-        )
+        self._head_bytes += size
+        if (
+            self._head_bytes > limits.max_header_bytes
+            or size > limits.max_header_line_bytes
+            or count > limits.max_header_count
+        ):
+            raise RequestRefused(
+                Reason.HEADERS_TOO_LARGE,
+                f"the limits are {limits.max_header_bytes} bytes, {limits.max_header_line_bytes} of them for"
+                f" each line, and {limits.max_header_count} lines",
+            )
 
     def on_headers_complete(self) -> None:
         """Hand the head on."""

@@ -11,13 +11,13 @@ from proxy.authorize.patterns import parse_path
 from proxy.authorize.roles import RoleMapper
 from proxy.authorize.routing import Place, RouteTable, conflicts, places
 from proxy.authorize.rules import Effect
+from proxy.model.method import COMMON_METHODS
 from proxy.model.policy import Rule
 from proxy.model.route import Route
 
-# Stand for any segment, any label of a host and any method: nobody writes them in a route.
+# Stand for any segment and any label of a host: nobody writes them in a route.
 _SOME_SEGMENT = "~any~"
 _SOME_LABEL = "any-label"
-_OTHER_METHOD = "~OTHER~"
 
 
 def lint_routes(routes: Sequence[Route], mapper: RoleMapper) -> list[Finding]:
@@ -63,7 +63,7 @@ def _rules(route: Route, effect: Effect, rules: Sequence[Rule], mapper: RoleMapp
         except ValueError as problem:
             yield error(path, str(problem))
             continue
-        if rule.methods and route.methods and rule.methods.isdisjoint(route.methods):
+        if rule.methods and rule.methods.isdisjoint(route.methods or COMMON_METHODS):
             yield warning(path, f"rule `{name}` never holds: the route takes none of its methods")
         served = [parse_path(text) for text in route.paths]
         for text in rule.paths:
@@ -87,7 +87,7 @@ def _table(routes: Sequence[Route]) -> Iterator[Finding]:
 
 
 def _shadows(routes: Sequence[Route], table: RouteTable[Route]) -> Iterator[Finding]:
-    methods = sorted({_OTHER_METHOD}.union(*(route.methods for route in routes)))
+    methods = sorted(COMMON_METHODS.union(*(route.methods for route in routes)))
     served = {route.name: tuple(places(route)) for route in routes}
     for route in routes:
         told: set[str] = set()

@@ -2,9 +2,9 @@
 Which route a request belongs to.
 
 Order: an exact host before `*.example.com` before any host; then the most specific path; then a
-route that names the method before one that takes any. Where the most specific place does not take
-the request, the next less specific one is asked. The order of definition means nothing: two routes
-that are equally specific for the same request are a conflict and do not load.
+route that names the method before one that names none, which takes the common ones. Where the most
+specific place does not take the request, the next less specific one is asked. The order of definition
+means nothing: two routes that are equally specific for the same request are a conflict and do not load.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,12 +14,13 @@ from typing import Final, Generic, TypeVar
 
 from proxy.authorize.patterns import HostPattern, PathPattern, parse_host, parse_path
 from proxy.authorize.trie import PathTrie
+from proxy.model.method import COMMON_METHODS
 from proxy.model.route import Route
 
 T = TypeVar("T")
 
 ANY_METHOD: Final = ""
-"""Stands for every method that no route of the same host and path names; no request has it."""
+"""Stands for every common method that no route of the same host and path names; no request has it."""
 
 
 # Requests go to the same few places again. Their paths are chosen by clients, and must not fill our memory.
@@ -154,13 +155,17 @@ def mismatch(route: Route, host: str, path: str, method: str) -> tuple[Miss, str
     paths = [parse_path(pattern) for pattern in route.paths]
     if not any(pattern.matches(path) for pattern in paths):
         return Miss.PATH, f"path `{path}` is not {_alternatives(map(str, paths))}"
-    if route.methods and method not in route.methods:
+    if method not in (route.methods or COMMON_METHODS):
+        if not route.methods:
+            return Miss.METHOD, f"method `{method}` is not a common one, and the route does not name it"
         return Miss.METHOD, f"method `{method}` is not {_alternatives(sorted(route.methods))}"
     return None
 
 
 def _conflict(first: Route, second: Route, place: Place, methods: list[str]) -> Conflict:
-    what = "any method" if methods == [ANY_METHOD] else ", ".join(f"`{method}`" for method in methods)
+    what = (
+        "every common method" if methods == [ANY_METHOD] else ", ".join(f"`{method}`" for method in methods)
+    )
     message = (
         f"routes `{first.name}` and `{second.name}` match {what} on `{place}` equally well;"
         " give one of them another host, path or method"

@@ -12,6 +12,7 @@ set of patterns such as every mixture of `a` and `*` would let one request walk 
 from typing import Final, Generic, TypeVar
 
 from proxy.authorize.patterns import PathPattern, split_path
+from proxy.model.method import COMMON_METHODS
 
 T = TypeVar("T")
 
@@ -20,13 +21,17 @@ MAX_STEPS: Final = 512
 
 
 class Leaf(Generic[T]):
-    """What ends at one pattern: a value for each named method, and one for any other."""
+    """What ends at one pattern: a value for each named method, and one for other common ones."""
 
     __slots__ = ("any_method", "by_method")
 
     def __init__(self) -> None:
         self.by_method: dict[str, T] = {}
         self.any_method: T | None = None
+
+    def find(self, method: str) -> T | None:
+        """Return the value for a method, None if it is neither named nor common."""
+        return self.by_method.get(method, self.any_method if method in COMMON_METHODS else None)
 
 
 class Node(Generic[T]):
@@ -90,7 +95,7 @@ class PathTrie(Generic[T]):
 def _search(node: Node[T], segments: list[str], depth: int, method: str) -> T | None:
     if depth == len(segments):
         leaf = node.here
-        if leaf is not None and (found := leaf.by_method.get(method, leaf.any_method)) is not None:
+        if leaf is not None and (found := leaf.find(method)) is not None:
             return found
     else:
         segment = segments[depth]
@@ -101,7 +106,7 @@ def _search(node: Node[T], segments: list[str], depth: int, method: str) -> T | 
         if child is not None and (found := _search(child, segments, depth + 1, method)) is not None:
             return found
     leaf = node.rest
-    return None if leaf is None else leaf.by_method.get(method, leaf.any_method)
+    return None if leaf is None else leaf.find(method)
 
 
 def _steps(node: Node[T]) -> int:

@@ -21,7 +21,7 @@ class Route:
     Which requests belong together, where they go and by which policy.
 
     `hosts`: exact names or one leading `*.` (one label); empty means any host. `paths`: exact,
-    `*` for one segment, `**` for the rest. `methods`: empty means any. `audiences`: empty means
+    `*` for one segment, `**` for the rest. `methods`: empty means the common ones. `audiences`: empty means
     those of the issuer. `max_body_bytes` and `max_in_flight`: None means no limit. `timeouts`: None
     means those of the upstream. `upgrade`: protocols in lower case that a request may change to; it is
     then a stream.

@@ -79,6 +79,9 @@ class Listen(ListenSockets):
     max_header_bytes: HeaderSize = setting(
         "32KiB", "Bytes of request line and headers; more is refused with 431."
     )
+    max_header_line_bytes: HeaderSize = setting(
+        "20KiB", "Bytes of one header line, which has room for the longest token; more is refused with 431."
+    )
     max_header_count: Count = setting(100, "Header lines of a request; more are refused with 431.")
     max_target_bytes: TargetSize = setting("8KiB", "Bytes of path and query; more are refused with 414.")
     trusted_proxies: tuple[AddressRange, ...] = setting(
@@ -197,7 +200,9 @@ class Match(Section):
     paths: tuple[PathPattern, ...] = Field(
         min_length=1, description="Paths; `*` stands for one segment, `**` at the end for the rest."
     )
-    methods: tuple[Method, ...] = setting((), "Methods; any method if left out.", min_length=1)
+    methods: tuple[Method, ...] = setting(
+        (), "Methods; if left out: GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS.", min_length=1
+    )
 
 
 class Rule(Section):

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
+from proxy.model.method import READABLE_METHODS
 from proxy.settings.expectation import Kind, expected, refused
 from proxy.settings.secrets import Revealed
 
@@ -95,6 +96,8 @@ def _method(value: str) -> str:
         raise expected("an HTTP method in upper case, such as `GET`")
     if value in ("CONNECT", "TRACE"):
         raise refused("is refused: it is never forwarded")
+    if value not in READABLE_METHODS:
+        raise expected(f"a method that can be read, one of {', '.join(sorted(READABLE_METHODS))}")
     return value
 
 

@@ -83,6 +83,10 @@ def test_public_route_with_rules_is_an_error() -> None:
             "rule `one.allow[0]` names path `/apis/x`, which the route does not serve",
         ),
         (
+            replace(ALLOW, methods=frozenset({"PROPFIND"})),
+            "rule `one.allow[0]` never holds: the route takes none of its methods",
+        ),
+        (
             replace(ALLOW, paths=("/jobs/7/x",)),
             "rule `one.allow[0]` names path `/jobs/7/x`, which the route does not serve",
         ),

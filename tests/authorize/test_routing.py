@@ -52,6 +52,7 @@ METHODS = (
     a_route("write", "/a", methods=["POST"]),
     a_route("other", "/a"),
     a_route("broad", "/**", methods=["GET", "DELETE"]),
+    a_route("uncommon", "/*", methods=["PROPFIND"]),
     a_route("single", "/b", methods=["PUT"]),
 )
 
@@ -63,14 +64,19 @@ METHODS = (
         ("HEAD", "/a", "read"),
         ("POST", "/a", "write"),
         ("DELETE", "/a", "other"),
-        ("get", "/a", "other"),
+        ("PATCH", "/a", "other"),
+        ("OPTIONS", "/a", "other"),
+        ("get", "/a", None),
+        ("PROPFIND", "/a", "uncommon"),
+        ("PURGE", "/a", None),
+        ("PURGE", "/c", None),
         ("PUT", "/b", "single"),
         ("GET", "/b", "broad"),
         ("POST", "/b", None),
         ("HEAD", "/b", None),
     ],
 )
-def test_named_method_beats_any_method_and_other_methods_pass_on(
+def test_named_method_beats_the_common_ones_and_other_methods_pass_on(
     method: str, path: str, name: str | None
 ) -> None:
     assert table_of(*METHODS).find("h", path, method) == name
@@ -103,7 +109,7 @@ def test_empty_table_finds_nothing() -> None:
 
 # (routes that conflict, part of the message); first and second are always `one` and `two`.
 CONFLICTS = [
-    ((a_route("one", "/a"), a_route("two", "/a")), "match any method on `/a` equally well"),
+    ((a_route("one", "/a"), a_route("two", "/a")), "match every common method on `/a` equally well"),
     ((a_route("one", "/a/*/c"), a_route("two", "/a/*/c")), "on `/a/*/c`"),
     ((a_route("one", "/a"), a_route("two", "/a/")), "on `/a`"),
     ((a_route("one", "/%61"), a_route("two", "/a")), "on `/a`"),
@@ -217,6 +223,13 @@ def test_mismatch_says_what_kept_the_route_from_matching(
 ) -> None:
     route = a_route("one", "/a", "/b", hosts=["x.com"], methods=["HEAD", "GET"])
     assert mismatch(route, host, path, method) == miss
+
+
+def test_mismatch_says_that_a_method_has_to_be_named() -> None:
+    route = a_route("one", "/a")
+    assert mismatch(route, "x.com", "/a", "PATCH") is None
+    message = "method `PURGE` is not a common one, and the route does not name it"
+    assert mismatch(route, "x.com", "/a", "PURGE") == (Miss.METHOD, message)
 
 
 # A world small enough that hypothesis meets every coincidence in it.

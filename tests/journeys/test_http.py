@@ -30,11 +30,26 @@ async def test_a_method_that_the_route_names_passes_with_its_body(method: str) -
 
 @pytest.mark.parametrize("method", UNCOMMON)
 async def test_a_method_that_no_rule_names_is_refused(method: str) -> None:
-    route = {"allow": [{"roles": ["caller"], "methods": ["GET"]}]}
+    match = {"paths": ["/**"], "methods": [method, "GET"]}
+    route = {"match": match, "allow": [{"roles": ["caller"], "methods": ["GET"]}]}
     async with RecordingUpstream() as upstream, LocalProxy(upstream.url, route=route) as proxy:
         async with ScriptedClient(proxy.port) as client:
             assert (await client.request(request(method, "/a"))).status == 403
         assert upstream.byte_count == 0
+
+
+@pytest.mark.parametrize("method", UNCOMMON)
+async def test_a_route_that_names_no_methods_takes_the_common_ones(method: str) -> None:
+    """An application that never heard of PROPFIND or PURGE is not asked what it makes of them."""
+    is_common = method in ("PATCH", "OPTIONS")
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
+        async with ScriptedClient(proxy.port) as client:
+            for path in ("/a", "/public/a"):
+                response = await client.request(request(method, path))
+                assert response.status == (200 if is_common else 404)
+        assert len(upstream.requests) == (2 if is_common else 0)
+        if not is_common:
+            assert proxy.reasons == [("decision", "no-route")] * 2
 
 
 @pytest.mark.parametrize("method", ["FETCH", "get", "PRI", "FOO", "G", "X" * 40])

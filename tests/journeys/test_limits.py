@@ -36,6 +36,28 @@ async def test_header_bytes(over: int, pieces: int) -> None:
                 assert (await client.request(data)).status == 200
 
 
+# A token of a test takes some 600 bytes.
+MAX_LINE_BYTES = 2048
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1, 1000])
+@pytest.mark.parametrize("name", [b"X-A", b"X-" + b"a" * 1000])
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_header_line_bytes(over: int, name: bytes, is_first: bool) -> None:
+    """Each line counts for itself: two that are as long as may be are one request."""
+    line = name + b": " + b"a" * (MAX_LINE_BYTES + over - len(name) - 4)
+    longest = b"X-B: " + b"b" * (MAX_LINE_BYTES - len(b"X-B: \r\n"))
+    data = get("/", line, longest) if is_first else get("/", longest, line)
+    listen = {"max_header_line_bytes": MAX_LINE_BYTES}
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url, listen=listen) as proxy:
+        if over > 0:
+            await record_of_refused(proxy, upstream, data, status=431, reason="headers-too-large")
+        else:
+            async with ScriptedClient(proxy.port) as client:
+                for _ in range(2):  # the second time the lines are familiar
+                    assert (await client.request(data)).status == 200
+
+
 @pytest.mark.parametrize("count", [19, 20, 21, 1000])
 async def test_header_count(count: int) -> None:
     data = get("/", *[b"a: b"] * (count - 2))

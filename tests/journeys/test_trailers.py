@@ -93,6 +93,16 @@ async def test_head_and_trailers_together_keep_the_limit_of_bytes(over: int) -> 
         assert len(upstream.requests) == 1 - over
 
 
+@pytest.mark.parametrize("over", [-1, 0, 1])
+async def test_a_trailer_keeps_the_limit_of_a_line(over: int) -> None:
+    data = request("POST", "/a", CHUNKED) + b"0\r\nX: " + b"y" * (2048 - 5 + over) + b"\r\n\r\n"
+    listen = {"max_header_line_bytes": 2048}
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url, listen=listen) as proxy:
+        async with ScriptedClient(proxy.port) as client:
+            assert (await client.request(data)).status == (431 if over > 0 else 200)
+        assert len(upstream.requests) == int(over <= 0)
+
+
 LAST = b"Connection: close"
 
 

@@ -20,7 +20,7 @@ FULL = r"""
         "address": "[::1]:8443", "max_connections": 7, "max_connections_per_client": 3,
         "max_requests_per_connection": 9,
         "rate_limits": ["c"], "min_rates": {"request_body": 100, "response": "1KiB", "window": "5s"},
-        "max_header_bytes": "64KiB", "max_header_count": 50,
+        "max_header_bytes": "64KiB", "max_header_line_bytes": "8KiB", "max_header_count": 50,
         "max_target_bytes": 4096, "trusted_proxies": ["10.0.0.0\/8", "::1"],
         "tls": {
             "certificates": [{"certificate_file": "a.crt", "key_file": "a.key"}], "min_version": "1.3",
