@@ -12,35 +12,28 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.bench import readme, soak
-from tests.bench.bodies import Passed, pass_bodies
+from tests.bench.bodies import pass_bodies
 from tests.bench.contestants import start
 from tests.bench.credentials import Credentials, make_credentials
-from tests.bench.idle import Memory, idle_memory
+from tests.bench.flood import beside_floods
+from tests.bench.idle import idle_memory
 from tests.bench.load import CONNECTIONS
 from tests.bench.machine import disturbance, machine_line, versions_line
 from tests.bench.report import as_markdown, as_text, tables
-from tests.bench.scenarios import SCENARIOS, ColdTokens, Measured, Round, needed, run
+from tests.bench.results import Results
+from tests.bench.scenarios import SCENARIOS, ColdTokens, Round, needed, run
 from tests.bench.targets import verdicts
 from tests.bench.upstream import Upstream
 from tests.bench.websocket import messages
+from tests.bench.workers import scaling
 from tests.kit.nginx import API_BODY
 
 EXCHANGES = tuple(scenario.name for scenario in SCENARIOS)
-OTHERS = ("websocket", "idle", "stream")
-
-
-@dataclass(slots=True)
-class Results:
-    """Everything that was measured, and sentences about what was not."""
-
-    measured: Measured = field(default_factory=dict)
-    memory: dict[str, Memory] = field(default_factory=dict)
-    passed: dict[str, Passed] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
+OTHERS = ("websocket", "idle", "stream", "workers", "floods")
 
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -77,7 +70,7 @@ def main() -> int:
     credentials = make_credentials()
     with Upstream() as upstream:
         if arguments.soak is not None:
-            return endure(upstream, credentials, arguments.soak)
+            return endure(upstream, credentials, arguments.soak, write=arguments.write)
         results = measure_all(upstream, credentials, arguments, say)
     if arguments.output == "json":
         print(as_json(results))
@@ -89,13 +82,13 @@ def main() -> int:
         *disturbed,
         *results.remarks,
     ]
-    found = verdicts(results.measured, results.memory)
-    all_tables = tables(results.measured, results.memory, results.passed, found)
+    found = verdicts(results)
+    all_tables = tables(results, found)
     print("\n\n".join(["\n".join(preface), *map(as_text, all_tables)]))
     if arguments.write:
         # What was promised comes first for who reads, and last for who waits at a terminal.
         in_order = [all_tables[-1], *all_tables[:-1]]
-        readme.write("\n\n".join([" ".join(preface), *map(as_markdown, in_order)]))
+        readme.write("\n\n".join([" ".join(preface), *map(as_markdown, in_order)]), readme.BENCH)
     return 0
 
 
@@ -117,6 +110,10 @@ def measure_all(
         say("one large body")
         size = 2**26 if arguments.quick else 2**30
         results.passed = pass_bodies(upstream, credentials, size=size)
+    if "floods" in arguments.only:
+        results.flooded = beside_floods(upstream, credentials, arguments.rounds, arguments.seconds, say)
+    if "workers" in arguments.only:
+        results.scaled = scaling(credentials, arguments.rounds, arguments.seconds, say)
     return results
 
 
@@ -141,11 +138,13 @@ def exchange(
         results.remarks += remarks
 
 
-def endure(upstream: Upstream, credentials: Credentials, seconds: int) -> int:
+def endure(upstream: Upstream, credentials: Credentials, seconds: int, *, write: bool) -> int:
     """Put rolegate under full load; 1 if there was any fault."""
     endured = soak.endure(upstream, credentials, seconds, say)
-    for name, each in endured.items():
-        print(soak.line(name, each))
+    table = soak.table(endured, seconds)
+    print(as_text(table))
+    if write:
+        readme.write(as_markdown(table), readme.SOAK)
     return 1 if any(each.faults for each in endured.values()) else 0
 
 
@@ -168,7 +167,14 @@ def as_json(results: Results) -> str:
     }
     memory = {name: asdict(each) for name, each in results.memory.items()}
     passed = {direction: asdict(each) for direction, each in results.passed.items()}
-    everything = {"measured": measured, "memory": memory, "bodies": passed, "remarks": results.remarks}
+    everything = {
+        "measured": measured,
+        "memory": memory,
+        "bodies": passed,
+        "workers": {name: [asdict(each) for each in taken] for name, taken in results.scaled.items()},
+        "floods": {name: [asdict(each) for each in taken] for name, taken in results.flooded.items()},
+        "remarks": results.remarks,
+    }
     return json.dumps(everything, indent=2)
 
 

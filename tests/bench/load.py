@@ -36,6 +36,7 @@ class Load:
     script: Path | None = None
     arguments: tuple[str, ...] = ()
     is_refused: bool = False
+    scheme: str = "http"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +91,21 @@ def measure(target: Process, port: int, upstream: Process, load: Load, seconds: 
 
 def run_wrk(port: int, load: Load, seconds: float) -> Answers:
     """Load `port` for some seconds, or until the script has had enough."""
+    command = wrk_command(port, load, seconds)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True)
+    return parse_wrk(result.stdout)
+
+
+def wrk_command(port: int, load: Load, seconds: float) -> list[str]:
+    """Return the command line of wrk."""
     token = () if load.token is None else ("--header", f"Authorization: Bearer {load.token}")
     script = () if load.script is None else ("--script", str(load.script))
-    command = [
+    return [
         *(program("taskset"), "--cpu-list", str(LOAD_CORE)),
         *(program("wrk"), "--threads", "1", "--connections", str(load.connections), "--latency"),
         *("--timeout", "10s", "--duration", f"{max(1, round(seconds))}s", *token, *script),
-        *(f"http://{LOOPBACK}:{port}{load.path}", "--", *load.arguments),
+        *(f"{load.scheme}://{LOOPBACK}:{port}{load.path}", "--", *load.arguments),
     ]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True)
-    return parse_wrk(result.stdout)
 
 
 def parse_wrk(output: str) -> Answers:

@@ -29,6 +29,9 @@ http {{
     client_max_body_size 0;
     client_body_buffer_size 128k;
     proxy_max_temp_file_size 0;
+    proxy_buffer_size 16k;
+    proxy_buffers 16 64k;
+    proxy_busy_buffers_size 512k;
     map $http_upgrade $onward {{ default upgrade; '' ''; }}
     upstream api {{ server {address}:{upstream_port}; keepalive 256; keepalive_requests 1000000000; }}
     server {{

@@ -7,10 +7,13 @@ from typing import TypeVar
 
 from tests.bench import contestants as who
 from tests.bench.bodies import Passed
+from tests.bench.flood import Beside
 from tests.bench.idle import Memory
 from tests.bench.load import Sample
+from tests.bench.results import Results
 from tests.bench.scenarios import SCENARIOS, Measured
 from tests.bench.targets import Quantity, Verdict, cpu_us
+from tests.bench.workers import Taken
 
 COLUMNS = (
     who.OURS,
@@ -48,18 +51,19 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def tables(
-    measured: Measured, memory: dict[str, Memory], passed: dict[str, Passed], found: Sequence[Verdict]
-) -> list[Table]:
+def tables(results: Results, found: Sequence[Verdict]) -> list[Table]:
     """Return everything that there is to say, without tables of nothing."""
+    measured = results.measured
     everything = [
         by_scenario("CPU µs per request, median (lowest to highest)", measured, cpu_cell),
         ratios_table(measured),
         by_scenario("requests per second", measured, rate_cell, without=UNTIMED),
         delays(measured),
-        memory_table(memory),
-        bodies_table(passed),
+        memory_table(results.memory),
+        bodies_table(results.passed),
         sizes(measured),
+        scaling_table(results.scaled),
+        floods_table(results.flooded),
         targets_table(found),
     ]
     return [table for table in everything if table.rows]
@@ -159,6 +163,38 @@ def sizes(measured: Measured) -> Table:
     ]
     header = ("rolegate with", "CPU µs per request", "requests/s", "resident MiB")
     return Table(title="Size of the configuration", header=header, rows=rows)
+
+
+def scaling_table(scaled: dict[str, list[Taken]]) -> Table:
+    """Return what workers bring; everything, load and upstream included, is on the cores that are named."""
+    rows = [
+        [
+            name,
+            f"{median(each.requests_per_s for each in taken):,.0f}",
+            f"{median(each.cpu_us for each in taken):.1f}",
+            f"{median(each.p99_ms for each in taken):.2f}",
+            f"{median(each.busiest_share for each in taken):.0%}",
+        ]
+        for name, taken in scaled.items()
+    ]
+    header = ("load and upstream too", "requests/s", "CPU µs per request", "p99 ms", "busiest worker's share")
+    return Table(title="Workers, everything on the same cores", header=header, rows=rows)
+
+
+def floods_table(flooded: dict[str, list[Beside]]) -> Table:
+    """Return how good requests fare beside bad ones."""
+    rows = [
+        [
+            name,
+            f"{median(each.bad_per_s for each in taken):,.0f}",
+            f"{median(each.good.requests_per_s for each in taken):,.0f}",
+            f"{median(each.good.p50_ms for each in taken):.2f}",
+            f"{median(each.good.p99_ms for each in taken):.2f}",
+        ]
+        for name, taken in flooded.items()
+    ]
+    header = ("beside", "refused/s", "good/s", "p50 ms", "p99 ms")
+    return Table(title="Good requests beside a flood, one worker", header=header, rows=rows)
 
 
 def targets_table(found: Sequence[Verdict]) -> Table:

@@ -7,7 +7,9 @@ from statistics import median
 from tests.bench import contestants as who
 from tests.bench.idle import Memory
 from tests.bench.load import Sample
+from tests.bench.results import Results
 from tests.bench.scenarios import Measured
+from tests.bench.workers import ONE, TWO, Taken
 
 Quantity = Callable[[Sample], float]
 
@@ -119,13 +121,18 @@ TARGETS = (
     ),
 )
 
+MIN_SCALING = 1.8
 MAX_IDLE_MIB = 60
 MAX_CONNECTION_KIB = 12
 
 
-def verdicts(measured: Measured, memory: dict[str, Memory]) -> list[Verdict]:
+def verdicts(results: Results) -> list[Verdict]:
     """Return what became of every promise."""
-    return [*(verdict(target, measured) for target in TARGETS), *memory_verdicts(memory)]
+    return [
+        *(verdict(target, results.measured) for target in TARGETS),
+        scaling_verdict(results.scaled),
+        *memory_verdicts(results.memory),
+    ]
 
 
 def ratios(target: Target, measured: Measured) -> list[float]:
@@ -153,6 +160,21 @@ def verdict(target: Target, measured: Measured) -> Verdict:
         measured=f"{middle:.2f}",
         spread=spread(found),
         is_met=is_met,
+    )
+
+
+def scaling_verdict(scaled: dict[str, list[Taken]]) -> Verdict:
+    """Return what became of the promise about a second core."""
+    found = [
+        two.requests_per_s / one.requests_per_s
+        for one, two in zip(scaled.get(ONE, ()), scaled.get(TWO, ()), strict=True)
+    ]
+    return Verdict(
+        words="two workers on two cores, requests per second against one on one",
+        limit=f"≥ {MIN_SCALING:g}",
+        measured=f"{median(found):.2f}" if found else "-",
+        spread=spread(found) if found else "-",
+        is_met=median(found) >= MIN_SCALING if found else None,
     )
 
 

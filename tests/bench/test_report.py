@@ -12,6 +12,7 @@ from tests.bench.report import (
     ratios_table,
     tables,
 )
+from tests.bench.results import Results
 from tests.bench.samples import sample
 from tests.bench.targets import verdicts
 
@@ -56,7 +57,7 @@ def test_memory_of_connections_that_could_not_be_opened_is_left_out() -> None:
 
 
 def test_tables_of_nothing_are_left_out() -> None:
-    titles = [table.title for table in tables({}, {}, {}, verdicts({}, {}))]
+    titles = [table.title for table in tables(Results(), verdicts(Results()))]
     assert titles == ["Targets"]
 
 

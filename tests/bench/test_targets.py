@@ -4,13 +4,17 @@ import pytest
 
 from tests.bench import contestants as who
 from tests.bench.idle import Memory
+from tests.bench.results import Results
 from tests.bench.samples import sample
 from tests.bench.scenarios import SCENARIOS, Measured
-from tests.bench.targets import TARGETS, Verdict, verdicts
+from tests.bench.targets import TARGETS, Verdict, scaling_verdict, verdicts
+from tests.bench.workers import ONE, TWO, Taken
 
 
 def found(measured: Measured, words: str, memory: dict[str, Memory] | None = None) -> Verdict:
-    (verdict,) = [each for each in verdicts(measured, memory or {}) if words in each.words]
+    (verdict,) = [
+        each for each in verdicts(Results(measured=measured, memory=memory or {})) if words in each.words
+    ]
     return verdict
 
 
@@ -44,7 +48,7 @@ def test_throughput_is_judged_by_the_clock_and_by_the_processor() -> None:
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
-    everything = verdicts({"small": {who.OURS: [sample()]}}, {})
+    everything = verdicts(Results(measured={"small": {who.OURS: [sample()]}}))
     assert {(each.is_met, each.measured) for each in everything} == {(None, "-")}
 
 
@@ -53,9 +57,18 @@ def test_memory_is_judged_for_each_number_of_connections() -> None:
         who.OURS: Memory(idle_bytes=61 * 2**20, per_connection={1000: 12 * 1024, 10_000: 13 * 1024}),
         who.FETCHING: Memory(idle_bytes=60 * 2**20, per_connection={1000: 12 * 1024}),
     }
-    last = verdicts({}, memory)[-4:]
+    last = verdicts(Results(memory=memory))[-4:]
     assert [each.is_met for each in last] == [False, True, True, False]
     assert last[2].words.endswith("1,000 of them")
+
+
+def test_a_second_core_is_judged_round_by_round() -> None:
+    def at(*rates: float) -> list[Taken]:
+        return [Taken(requests_per_s=rate, cpu_us=30.0, p99_ms=1.0, busiest_share=0.5) for rate in rates]
+
+    fair = scaling_verdict({ONE: at(100.0, 200.0, 100.0), TWO: at(180.0, 320.0, 200.0)})
+    assert (fair.measured, fair.spread, fair.is_met) == ("1.80", "1.60 to 2.00", True)
+    assert scaling_verdict({ONE: at(100.0), TWO: at(179.0)}).is_met is False
 
 
 def test_every_target_names_what_is_measured() -> None:

@@ -1,5 +1,5 @@
 """
-`python -m tests.bench.workers`: what a second worker brings.
+What a second worker brings.
 
 Everything, load and upstream included, runs on one core with one worker, then on two cores with two. That
 is the comparison that a machine of two cores allows: load and upstream need processor time too, so with
@@ -8,18 +8,13 @@ share. Whether a request costs more with two workers shows in the processor time
 workers on one core, where nothing is won and all that is lost shows.
 """
 
-import argparse
-import json
-import os
 import re
 import subprocess
-import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from tests.bench.credentials import AUDIENCE, ISSUER, PROJECT, Credentials, make_credentials
+from tests.bench.credentials import AUDIENCE, ISSUER, PROJECT, Credentials
 from tests.bench.rolegate import FromWheel
 from tests.kit.nginx import Nginx
 from tests.kit.ports import LOOPBACK
@@ -30,11 +25,13 @@ PATH = "/api/deployments/production"
 # Enough that the kernel's spreading of connections comes near to even.
 CONNECTIONS = 128
 
+ONE = "1 worker, 1 core"
+TWO = "2 workers, 2 cores"
 SETUPS = {
-    "1 worker, 1 core": (1, "0"),
+    ONE: (1, "0"),
     "2 workers, 1 core": (2, "0"),
     "1 worker, 2 cores": (1, "0,1"),
-    "2 workers, 2 cores": (2, "0,1"),
+    TWO: (2, "0,1"),
 }
 
 
@@ -132,45 +129,16 @@ def run_wrk(proxy: Workers, token: str, seconds: float) -> str:
     return result.stdout
 
 
-def table(taken: dict[str, list[Taken]]) -> str:
-    """Return the medians, and what two of each make of one of each, round by round."""
-    rows = ["| all of it on | requests/s | CPU µs/request | p99 ms | share of the busiest worker |"]
-    rows.append("| --- | ---: | ---: | ---: | ---: |")
-    for name, samples in taken.items():
-        columns = (
-            f"{median(each.requests_per_s for each in samples):,.0f}",
-            f"{median(each.cpu_us for each in samples):.1f}",
-            f"{median(each.p99_ms for each in samples):.2f}",
-            f"{median(each.busiest_share for each in samples):.0%}",
-        )
-        rows.append(f"| {name} | {' | '.join(columns)} |")
-    one, two = taken["1 worker, 1 core"], taken["2 workers, 2 cores"]
-    ratios = [b.requests_per_s / a.requests_per_s for a, b in zip(one, two, strict=True)]
-    rows.append(f"\n2 workers on 2 cores / 1 on 1, by round: {', '.join(f'{r:.2f}' for r in ratios)}")
-    rows.append(f"median {median(ratios):.2f} (target 1.8)")
-    return "\n".join(rows)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.workers")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--output", choices=("text", "json"), default="text")
-    parsed = parser.parse_args(arguments)
-    if len(os.sched_getaffinity(0)) < 2:
-        print("this needs two cores", file=sys.stderr)
-        return 1
-    credentials = make_credentials()
+def scaling(
+    credentials: Credentials, rounds: int, seconds: float, say: Callable[[str], None]
+) -> dict[str, list[Taken]]:
+    """Return by setup what it did, once per round."""
     taken: dict[str, list[Taken]] = {name: [] for name in SETUPS}
-    for _ in range(parsed.rounds):
+    for number in range(rounds):
+        say(f"workers, round {number + 1} of {rounds}")
         for name, (workers, cores) in SETUPS.items():
-            taken[name].append(measure(credentials, workers, cores, parsed.seconds))
-    if parsed.output == "json":
-        print(json.dumps({name: [asdict(each) for each in samples] for name, samples in taken.items()}))
-    else:
-        print(table(taken))
-    return 0
+            taken[name].append(measure(credentials, workers, cores, seconds))
+    return taken
 
 
 def _find(pattern: str, output: str) -> tuple[str, ...]:
@@ -178,7 +146,3 @@ def _find(pattern: str, output: str) -> tuple[str, ...]:
     if found is None:
         raise RuntimeError(f"wrk printed nothing that matches `{pattern}`:\n{output}")
     return found.groups()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
