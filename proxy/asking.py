@@ -30,7 +30,8 @@ class Answer:
     """
     One response, gathered whole: feed it what comes until `is_complete`.
 
-    `status` and `encoding` (of the content, in lower case) are good from then on, as is `body`.
+    `status` and `encoding` (of the content, in lower case) are good from then on, as is `body`. Close it, or
+    it stays until somebody looks for cycles.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -43,6 +44,10 @@ class Answer:
         self._in_body = False
         self._is_delimited = False
         self._parser = httptools.HttpResponseParser(self)
+
+    def close(self) -> None:
+        """Let go of the parser, which holds on to this and would keep both alive."""
+        del self._parser
 
     def feed(self, data: bytes) -> None:
         """Take what came. Raises AnswerError."""
@@ -72,17 +77,18 @@ class Answer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note what says how the body comes; in a trailer nothing does."""
-        if self._in_body:
+        if self._in_body or self.is_complete:
             return
         lowered = name.lower()
-        if lowered == b"content-encoding":
+        if lowered == b"content-encoding" and self.encoding == b"identity":
             self.encoding = value.strip().lower() or b"identity"
         self._is_delimited = self._is_delimited or lowered in (b"content-length", b"transfer-encoding")
 
     def on_headers_complete(self) -> None:
-        """Take the status."""
-        self.status = self._parser.get_status_code()
-        self._in_body = True
+        """Take the status; what follows the answer has none that counts."""
+        if not self.is_complete:
+            self.status = self._parser.get_status_code()
+            self._in_body = True
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -90,11 +96,14 @@ class Answer:
             self.body += data
 
     def on_message_complete(self) -> None:
-        """Note the end, unless it is that of an interim response."""
-        if self.status < 200:
+        """Note the end, unless it is that of an interim response, which leaves nothing behind."""
+        if self.is_complete:
+            return
+        self.is_complete = self.status >= 200
+        if not self.is_complete:
             self._in_body = self._is_delimited = False
-        else:
-            self.is_complete = True
+            self.encoding = b"identity"
+            self.body.clear()
 
 
 async def ask(
@@ -111,10 +120,13 @@ async def ask(
         "Accept-Encoding: identity\r\nConnection: close\r\n\r\n".encode()
     )
     answer = Answer(max_bytes)
-    while not answer.is_complete:
-        data = await reader.read(READ_BYTES)
-        if not data:
-            answer.end()
-            break
-        answer.feed(data)
+    try:
+        while not answer.is_complete:
+            data = await reader.read(READ_BYTES)
+            if not data:
+                answer.end()
+                break
+            answer.feed(data)
+    finally:
+        answer.close()
     return answer

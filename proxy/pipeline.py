@@ -129,6 +129,8 @@ class Exchange(Relaying):
 
     def client_gone(self) -> None:
         """Stop everything: nobody waits for the response."""
+        if self._reply.has_begun:
+            self._client.abort()  # it may have closed its own direction only, and take the part for the whole
         self._stop(Reason.CLIENT_GONE, CLIENT_CLOSED_REQUEST)
 
     def request_failed(self, reason: Reason, detail: str = "") -> None:

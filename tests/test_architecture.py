@@ -15,14 +15,13 @@ TESTS = ROOT / "tests"
 STEPS = {"accept", "identify", "authorize", "forward", "record"}
 
 # Every part of the proxy, a package or a module of its top level, and the other parts it may import.
-KNOWN_TO_STEPS = {"errors", "model", "resetting", "tasks", "trust", "wire"}
+KNOWN_TO_STEPS = {"errors", "model", "resetting", "tasks", "wire"}
 MAY_IMPORT: dict[str, set[str]] = {
     # Pure, or without any knowledge of the rest.
     "model": set(),
     "errors": {"model"},
     "tasks": set(),
     "asking": set(),
-    "trust": set(),
     "ids": set(),
     "build": {"ids"},
     "resetting": set(),

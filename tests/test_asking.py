@@ -1,8 +1,10 @@
 """One GET, one document: whatever the pieces it comes in, and nothing that does not end."""
 
 import asyncio
+import gc
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterable
 
 import pytest
@@ -13,6 +15,12 @@ LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2;x=y\r\ndy\r\n0\r\nA: b\r\n\r\n"
 UNTIL_CLOSE = b"HTTP/1.0 200 OK\r\n\r\nbody"
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+class Deaf:
+    """A writer for what nobody reads."""
+
+    def write(self, data: bytes) -> None: ...
 
 
 def read(pieces: Iterable[bytes], *, max_bytes: int = 100, is_closed: bool = True) -> Answer:
@@ -50,9 +58,47 @@ def test_without_a_whole_head_the_end_is_no_answer(said: bytes) -> None:
         read([said])
 
 
-def test_what_follows_the_answer_is_not_of_it() -> None:
-    for behind in (b"more", LENGTH, b"\r\n\r\n\x00"):
-        assert bytes(read([LENGTH + behind]).body) == b"body"
+@pytest.mark.parametrize("status", [200, 204, 304, 404, 500])
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"more",
+        LENGTH,
+        CHUNKED,
+        INTERIM,
+        b"\r\n\r\n\x00",
+        LENGTH.replace(b"OK", b"OK\r\nContent-Encoding: br"),
+    ],
+)
+def test_what_follows_the_answer_is_not_of_it(behind: bytes, status: int) -> None:
+    """Else a server could make a 200 of a 404."""
+    said = LENGTH.replace(b"200", b"%d" % status)
+    body = b"" if status in (204, 304) else b"body"
+    answer = read([said + behind])
+    assert (answer.status, bytes(answer.body), answer.encoding) == (status, body, b"identity")
+
+
+def test_an_interim_response_leaves_nothing_behind() -> None:
+    interim = INTERIM.replace(b"Link: </a>", b"Content-Encoding: br\r\nContent-Length: 7")
+    answer = read([interim + LENGTH])
+    assert (answer.status, bytes(answer.body), answer.encoding) == (200, b"body", b"identity")
+
+
+async def test_an_answer_is_gone_without_a_search_for_cycles() -> None:
+    """The serving process searches almost never, and an answer holds a whole document."""
+    reader = asyncio.StreamReader()
+    reader.feed_data(LENGTH)
+    gc.disable()
+    try:
+        answer = await ask(reader, Deaf(), "host", "/", 100)  # type: ignore[arg-type]  # all that is asked of it
+        known = weakref.ref(answer)
+        del answer
+        assert known() is None
+        reader.feed_data(b"no HTTP\r\n\r\n")
+        with pytest.raises(AnswerError):
+            await ask(reader, Deaf(), "host", "/", 100)  # type: ignore[arg-type]  # as above
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +148,8 @@ def test_nothing_comes_without_end(start: bytes, again: bytes) -> None:
 
 
 def test_the_coding_of_the_content_is_known_and_no_trailer_changes_it() -> None:
-    for line, encoding in [(b"", b"identity"), (b"Content-Encoding: GZIP \r\n", b"gzip")]:
+    twice = b"Content-Encoding: gzip\r\nContent-Encoding: identity\r\n"
+    for line, encoding in [(b"", b"identity"), (b"Content-Encoding: GZIP \r\n", b"gzip"), (twice, b"gzip")]:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + line + b"\r\n"
         assert read([head + b"0\r\nContent-Encoding: br\r\n\r\n"]).encoding == encoding
 

@@ -45,6 +45,15 @@ def test_a_client_that_sends_too_much_too_early_is_asked_to_wait(over: int, aske
     assert client.asked == asked
 
 
+@pytest.mark.parametrize(("over", "is_kept"), [(-1, True), (0, True), (1, False)])
+def test_what_is_sent_is_kept_up_to_the_limit_for_a_second_time(over: int, is_kept: bool) -> None:
+    early: EarlyBody | None = EarlyBody(Waiting())
+    assert early is not None
+    early = early.keep(b"a")
+    assert early is not None
+    assert (early.keep(b"b" * (MAX_EARLY_BODY_BYTES + over - 1)) is not None) is is_kept
+
+
 async def test_our_lines_are_the_last_ones() -> None:
     async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
         async with ScriptedClient(proxy.port) as client:

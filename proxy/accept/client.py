@@ -77,6 +77,8 @@ class ClientConnection(Patience):
 
     def eof_received(self) -> bool:  # noqa: D102 - asyncio.Protocol
         # A half-closed connection looks like a client that left, and is taken for one.
+        if self._current is not None:
+            self.leave()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: D102, ARG002 - asyncio.Protocol

@@ -122,7 +122,7 @@ class Patience(asyncio.Protocol):
             reset(self.transport)
 
     def leave(self) -> None:
-        """Take the client for gone although nothing was read of its end."""
+        """Take the client for gone, whether or not the end of what it sends was read."""
         self._is_broken = True
         self._held.clear()
         self._listener.unread.discard(self)
@@ -131,6 +131,7 @@ class Patience(asyncio.Protocol):
             current.client_gone()
         if self.transport is not None and not self.transport.is_closing():
             self._await_taking()  # what it may still take: it can have closed its own direction only
+            self.transport.resume_reading()  # asyncio's TLS does not close while it is paused
             self.transport.close()
 
     def _update_reading(self) -> None:

@@ -19,6 +19,7 @@ from proxy.forward.health import HealthChecks
 from proxy.forward.interfaces import Receiver
 from proxy.forward.pool import Pool
 from proxy.forward.standing import Standing, State
+from proxy.forward.tls import ClientTls
 from proxy.model.decision import Reason
 from proxy.model.upstream import Upstream
 from proxy.tasks import TaskOwner
@@ -50,7 +51,8 @@ class Forwarder:
 
     def __init__(self, upstream: Upstream, tasks: TaskOwner, clock: Callable[[], float]) -> None:
         self.upstream = upstream
-        self.pools = tuple(Pool(upstream, endpoint, tasks, clock) for endpoint in upstream.endpoints)
+        tls = ClientTls(upstream.tls) if any(endpoint.is_tls for endpoint in upstream.endpoints) else None
+        self.pools = tuple(Pool(upstream, endpoint, tasks, clock, tls) for endpoint in upstream.endpoints)
         self.budget = Budget(upstream.retries)
         self.stale_retries = 0
         self._choice = choice_for(upstream.balance)

@@ -15,6 +15,7 @@ from proxy.forward.connection import UpstreamConnection
 from proxy.forward.dialing import Dialer
 from proxy.forward.interfaces import Receiver
 from proxy.forward.standing import Standing
+from proxy.forward.tls import ClientTls
 from proxy.model.decision import Reason
 from proxy.model.upstream import Endpoint, Upstream
 from proxy.tasks import TaskOwner
@@ -68,13 +69,18 @@ class Pool:
     )
 
     def __init__(
-        self, upstream: Upstream, endpoint: Endpoint, tasks: TaskOwner, clock: Callable[[], float]
+        self,
+        upstream: Upstream,
+        endpoint: Endpoint,
+        tasks: TaskOwner,
+        clock: Callable[[], float],
+        tls: ClientTls | None = None,
     ) -> None:
         self.upstream = upstream
         self.address = endpoint.address
         self.authority = endpoint.authority
         self.timeouts = upstream.timeouts
-        self.dialer = Dialer(upstream, endpoint, tasks, clock)
+        self.dialer = Dialer(upstream, endpoint, tasks, clock, tls)
         self.standing: Standing | None = None
         self.resend: Resend | None = None
         self._tasks = tasks

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from proxy.errors import ConfigurationError
 from proxy.model.upstream import Tls
-from proxy.trust import client_context
 
 log = logging.getLogger("rolegate.forward")
 
@@ -58,7 +57,7 @@ class ClientTls:
 
 def context_of(tls: Tls) -> ssl.SSLContext:
     """Return the context; raise OSError if a file cannot be read or used."""
-    context = client_context(tls.ca_file)
+    context = ssl.create_default_context(cafile=tls.ca_file)
     context.minimum_version = _VERSIONS[tls.minimum_version]
     # We speak nothing else; a server that has only HTTP/2 says so here instead of in gibberish.
     context.set_alpn_protocols(["http/1.1"])

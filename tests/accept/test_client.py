@@ -99,8 +99,15 @@ STATES = {
 }
 
 
+# Below the deadline by something that adds up without rounding, then at it, or beyond.
+SHY_S = 0.125
+
+
+@pytest.mark.parametrize("beyond_s", [0.0, SHY_S], ids=["at", "above"])
 @pytest.mark.parametrize(("data", "wait_s", "told"), STATES.values(), ids=STATES.keys())
-async def test_every_state_has_its_deadline(data: bytes, wait_s: float, told: list[list[object]]) -> None:
+async def test_every_state_has_its_deadline(
+    data: bytes, wait_s: float, told: list[list[object]], beyond_s: float
+) -> None:
     async with listening() as (listener, exchanges, port, clock), ScriptedClient(port) as client:
         await client.send(data)
         await until(lambda: listener.connection_count == 1, what="the connection")
@@ -112,9 +119,9 @@ async def test_every_state_has_its_deadline(data: bytes, wait_s: float, told: li
             await until(
                 lambda: not data or next(iter(listener._connections))._reader.in_head, what="the head"
             )
-        expire(listener, clock, wait_s - 0.1)
+        expire(listener, clock, wait_s - SHY_S)
         assert next(iter(listener._connections))._is_broken is False
-        expire(listener, clock, 0.2)
+        expire(listener, clock, SHY_S + beyond_s)
         received = await client.read_to_end()
         assert received.count(b"HTTP/1.1 200 ") == (0 if data == GET else len(told))
         assert [one.events for one in exchanges.all] == told

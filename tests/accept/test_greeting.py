@@ -75,18 +75,21 @@ async def test_requests_follow_a_handshake(authority: Authority) -> None:
         assert (listener.accepted, listener.connection_count, len(listener.tasks)) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("beyond_s", [0.0, 0.125], ids=["at", "above"])
 @pytest.mark.parametrize("data", [b"", HEADER[:10], HEADER, HEADER + b"\x16\x03\x01"])
-async def test_one_deadline_is_for_header_and_handshake(authority: Authority, data: bytes) -> None:
+async def test_one_deadline_is_for_header_and_handshake(
+    authority: Authority, data: bytes, beyond_s: float
+) -> None:
     async with (
         listening(door=door(tls_of(authority))) as (listener, _, port, clock),
         ScriptedClient(port) as client,
     ):
         await client.send(data)
         await until(lambda: listener.connection_count == 1, what="the connection")
-        clock.advance(4.9)
+        clock.advance(4.875)
         listener.sweep(clock())
         assert listener.handshakes_expired == 0
-        clock.advance(0.2)
+        clock.advance(0.125 + beyond_s)
         listener.sweep(clock())
         assert await client.read_to_end() == b""
         await until(lambda: listener.connection_count == 0, what="the end")

@@ -151,6 +151,19 @@ async def test_with_a_least_rate_something_is_not_enough(rate: int, goes_on: boo
         assert (taking.go_on(peer.transport, 110.0) is not None) is goes_on
 
 
+@pytest.mark.parametrize(("over", "goes_on"), [(-1, True), (0, True), (1, False)])
+async def test_the_least_rate_is_fast_enough(over: int, goes_on: bool) -> None:
+    async with a_peer() as peer:
+        before = taken(peer.transport)
+        await peer.take_most()
+        await settle(lambda: taken(peer.transport))
+        in_one_second = taken(peer.transport) - before
+        taking = Taking(limits(response=in_one_second + over))
+        taking.start(peer.transport, 100.0)
+        taking._taken = before  # as if it had begun to watch before the client took anything
+        assert (taking.go_on(peer.transport, 101.0) is not None) is goes_on
+
+
 async def test_where_nothing_waits_nothing_goes_on() -> None:
     async with a_peer() as peer:
         taking = Taking(limits())

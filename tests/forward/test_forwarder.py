@@ -9,12 +9,12 @@ import pytest
 from proxy.forward.forwarder import Forwarder
 from proxy.forward.standing import State
 from proxy.model.decision import Reason
-from proxy.model.upstream import Balance, Ejection, Retries
+from proxy.model.upstream import Balance, Ejection, Endpoint, Retries
 from proxy.tasks import TaskOwner
 from tests.forward.test_pool import Receiving, an_upstream, silent
 from tests.kit.clock import Clock
 from tests.kit.local_proxy import until
-from tests.kit.ports import free_port, free_ports
+from tests.kit.ports import LOOPBACK, free_port, free_ports
 from tests.kit.recorder import OK, RecordedConnection, RecordingUpstream, Script
 
 ON_BOTH_LOOPS = True
@@ -62,6 +62,18 @@ async def test_one_endpoint_costs_no_more_than_its_pool() -> None:
     async with a_forwarder(1) as forwarder:
         assert forwarder.acquire == forwarder.pools[0].acquire
         assert forwarder.pools[0].standing is None
+
+
+async def test_endpoints_share_the_authorities_of_their_upstream() -> None:
+    """A context takes 50 ms and a megabyte where it has those of the system."""
+    endpoints = tuple(Endpoint(host=LOOPBACK, port=port, is_tls=True) for port in (1, 2, 3))
+    upstream, tasks = an_upstream(endpoints=endpoints), TaskOwner()
+    forwarder = Forwarder(upstream, tasks, Clock())
+    contexts = [pool.dialer._tls.context() for pool in forwarder.pools if pool.dialer._tls is not None]
+    assert len(contexts) == 3
+    assert all(context is contexts[0] for context in contexts)
+    forwarder.close()
+    await tasks.close()
 
 
 async def test_requests_are_spread_in_turn() -> None:

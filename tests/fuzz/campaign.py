@@ -62,6 +62,8 @@ def main() -> None:
     name, seconds = sys.argv[1], float(sys.argv[2])
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     if find_spec("atheris") is None:
+        if os.environ.get("ROLEGATE_NO_SKIP") == "1":
+            sys.exit("atheris is not installed, and without it nothing guides the fuzzing")
         _run_blindly(name, seconds, seed)
     else:
         _run_guided(name, seconds, seed)

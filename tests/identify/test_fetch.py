@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from proxy.errors import IssuerError
-from proxy.identify.fetch import HttpFetch
+from proxy.identify.fetch import HttpFetch, lookup_context
 from tests.identify.provider import KEYS, Provider, a_provider
+from tests.kit.certificates import Authority
 
 
 @pytest.fixture
@@ -168,6 +170,115 @@ async def test_an_address_that_does_not_answer_leaves_time_for_the_next(
 
             monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
             assert await get(fetch, f"http://issuer.example:{port}/d", timeout_s=1.5) == b"body"
+
+
+class Rooms:
+    """A directory in which OpenSSL looks authorities up, and a bundle, as a system has them."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.directory = folder / "certs"
+        self.directory.mkdir()
+        self.bundle = folder / "bundle.pem"
+        self.bundle.touch()
+        paths = ssl.get_default_verify_paths()._replace(cafile=str(self.bundle), capath=str(self.directory))
+        monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+
+        def load(context: ssl.SSLContext, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
+            if self.bundle.read_bytes():
+                context.load_verify_locations(self.bundle)
+
+        monkeypatch.setattr(ssl.SSLContext, "load_default_certs", load)
+
+    def know(self, ca_file: Path) -> None:
+        """Put an authority into the directory, under the name by which OpenSSL asks for it."""
+        name = subprocess.run(
+            ["openssl", "x509", "-subject_hash", "-noout", "-in", ca_file],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+        (self.directory / f"{name}.0").write_bytes(ca_file.read_bytes())
+
+
+@pytest.mark.parametrize("known_to", ["directory", "bundle", "nobody"])
+async def test_authorities_of_the_system_are_looked_up_and_then_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_to: str
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    rooms = Rooms(tmp_path, monkeypatch)
+    ca_file, key_file = certificate_for_loopback(tmp_path)
+    if known_to == "directory":
+        rooms.know(ca_file)
+    elif known_to == "bundle":
+        rooms.bundle.write_bytes(ca_file.read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca_file, key_file)
+    fetch = HttpFetch()
+    async with a_server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", ssl=context) as port:
+        for _ in range(2):
+            if known_to == "nobody":
+                with pytest.raises(IssuerError, match="CERTIFICATE_VERIFY_FAILED"):
+                    await get(fetch, f"https://127.0.0.1:{port}/")
+            else:
+                assert await get(fetch, f"https://127.0.0.1:{port}/") == b"body"
+    # Read whole only where that was needed.
+    assert (None in fetch._contexts) is (known_to != "directory")
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_who_names_other_authorities_is_not_second_guessed(
+    monkeypatch: pytest.MonkeyPatch, variable: str, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert lookup_context() is None
+
+
+def test_without_a_directory_nothing_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = ssl.get_default_verify_paths()._replace(capath=None)  # type: ignore[arg-type]  # None where it is missing
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    assert lookup_context() is None
+
+
+def test_a_looked_up_authority_is_not_believed_any_less_carefully(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    found, usual = lookup_context(), ssl.create_default_context()
+    assert found is not None
+    for name in ("verify_mode", "check_hostname", "verify_flags", "minimum_version", "options"):
+        assert getattr(found, name) == getattr(usual, name)
+
+
+async def test_a_connection_that_is_closed_in_the_handshake_is_said_to_be(fetch: HttpFetch) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(IssuerError, match=r"cannot be fetched: \S"):
+            await get(fetch, f"https://127.0.0.1:{port}/")
+
+
+async def test_a_name_may_end_with_the_dot_of_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resolved(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
+    authority = Authority(tmp_path)
+    issued = authority.server("localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.certificate_file, issued.key_file)
+    async with a_server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", ssl=context) as port:
+        for host in ("localhost", "localhost."):
+            found = await HttpFetch()(
+                f"https://{host}:{port}/", timeout_s=5, max_bytes=100, ca_file=authority.ca_file
+            )
+            assert found == b"body"
 
 
 async def test_authorities_are_read_once_and_anew_by_a_reload(tmp_path: Path) -> None:

@@ -101,6 +101,28 @@ async def test_leaving_is_noticed_at_every_kind_of_door(tmp_path: Path, door: st
         await until(lambda: upstream.open_count == 0, what="the end of the upstream's connection")
         await proxy.until_quiet()
         assert proxy.reasons == GONE
+        await until(lambda: proxy.proxy.listener.connection_count == 0, what="the end of the connection")
+
+
+@pytest.mark.parametrize("behind", [b"", get("/second")], ids=["read", "unread"])
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+async def test_who_half_closes_never_takes_a_part_of_a_response_for_the_whole(
+    version: bytes, behind: bytes
+) -> None:
+    async def begin(connection: RecordedConnection) -> None:
+        await connection.request()
+        await connection.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        await silent(connection)
+
+    async with RecordingUpstream(begin) as upstream, LocalProxy(upstream.url) as proxy:
+        async with ScriptedClient(proxy.port) as client:
+            await client.send(get("/first").replace(b"HTTP/1.1", b"HTTP/" + version) + behind)
+            await client.reader.readuntil(b"first")
+            client.end_sending()
+            with pytest.raises(ConnectionResetError):
+                await client.reader.read(-1)
+        await proxy.until_quiet()
+        assert proxy.reasons == GONE
 
 
 @pytest.mark.parametrize("how", ["reset", "close", "half-close"])
