@@ -4,6 +4,8 @@ The audit trail's one writer.
 Law: nothing is forwarded before its decision record is kept. Records that arrive in one turn of the
 event loop are kept by one write (group commit), then everybody who waited goes on. A batch that
 could not be written stays in memory, is written first when the sink is back, and nobody acts on it.
+
+One write for all records of a turn is what `small` of `tests/bench/inner.py` shows.
 """
 
 import asyncio

@@ -3,6 +3,8 @@ What a refused client gets to read (RFC 9457 problem details, RFC 6750 section 3
 
 Law: a refusal says what happened and what the caller can do, in fixed words. No claim, no token
 and nothing of the request is echoed. One table: a `Reason` is refused as its line says.
+
+Refusals are put together ahead of time for `no-token` and `forged` of `tests/bench/inner.py`.
 """
 
 import json
