@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 
 from proxy.model.method import READABLE_METHODS
 from proxy.settings.expectation import Kind, expected, refused
+from proxy.settings.problem import did_you_mean
 from proxy.settings.secrets import Revealed
 
 _NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -97,7 +98,8 @@ def _method(value: str) -> str:
     if value in ("CONNECT", "TRACE"):
         raise refused("is refused: it is never forwarded")
     if value not in READABLE_METHODS:
-        raise expected(f"a method that can be read, one of {', '.join(sorted(READABLE_METHODS))}")
+        hint = did_you_mean(value, READABLE_METHODS).removeprefix("; ")
+        raise expected("a method that HTTP parsers know, such as `GET` or `PROPFIND`", hint=hint)
     return value
 
 

@@ -87,7 +87,11 @@ def test_other_methods_are_refused(method: str) -> None:
 @pytest.mark.parametrize("method", ["FOO", "GETS", "X1", "DESCRIBE", "PRI"])
 def test_methods_that_the_parser_would_refuse_are_refused(method: str) -> None:
     """A route with one of them would never match, and nobody would know why."""
-    assert "can be read, one of ACL, BIND" in message_of(syntax.Method, method)
+    assert "a method that HTTP parsers know" in message_of(syntax.Method, method)
+
+
+def test_a_method_that_is_misspelt_is_said_to_be() -> None:
+    assert message_of(syntax.Method, "PROPFND").endswith("; did you mean `PROPFIND`?")
 
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
