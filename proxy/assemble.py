@@ -31,6 +31,7 @@ from proxy.identify.fetch import HttpFetch
 from proxy.identify.keyring import KeyRing
 from proxy.identify.resolver import Resolver
 from proxy.limit.admissions import Admissions
+from proxy.limit.presence import Presence
 from proxy.limit.table import Table
 from proxy.listening import doors_of
 from proxy.live import Holder, Live, Passage
@@ -45,7 +46,7 @@ from proxy.record.recorder import Recorder
 from proxy.record.sinks.file import FileSink
 from proxy.record.sinks.stdout import StdoutSink
 from proxy.record.state_metrics import StateMetrics
-from proxy.seat import RATES, Seat
+from proxy.seat import PRESENCE, RATES, Seat
 from proxy.settings import schema
 from proxy.settings.convert import door_limits_of, roles_of, routes_of, upstreams_of
 from proxy.settings.problem import SettingsError
@@ -95,6 +96,8 @@ class Proxy:
         self.admissions = Admissions()
         if seat is not None and RATES in seat.descriptors:
             self.admissions.table = Table.attach(seat.descriptors[RATES])
+        if seat is not None and PRESENCE in seat.descriptors:
+            self.admissions.presence = Presence.attach(seat.descriptors[PRESENCE], seat.number)
 
     async def start(self) -> None:
         """Open the audit sink, then both ports; keys are fetched meanwhile."""
@@ -102,7 +105,12 @@ class Proxy:
         self.recorder = Recorder(sink_of(settings.audit), settings.audit.node or platform.node(), loop)
         self.recorder.open()
         self.environment = Environment(Holder(self.prepare()), self.recorder, self._tasks, time.monotonic)
-        self.listener = Listener(Pipeline(self.environment), limits_of(settings.listen), time.monotonic)
+        self.listener = Listener(
+            Pipeline(self.environment),
+            limits_of(settings.listen),
+            time.monotonic,
+            self.admissions.presence,
+        )
         self.keys.start()
         self._tasks.spawn(self._sweep(), name="sweep")
         self._tasks.spawn(self._tend(), name="tend the audit sink")

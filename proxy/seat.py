@@ -7,6 +7,9 @@ from pathlib import Path
 RATES = "rates"
 """The descriptor of the table in which all workers count what rate limits allow."""
 
+PRESENCE = "presence"
+"""The descriptor of the counts of what is there in all workers together."""
+
 _LISTEN = "listen."
 
 

@@ -57,6 +57,19 @@ class Exchange(Protocol):
         """The client took what waited for it."""
 
 
+class Presence(Protocol):
+    """Counts what is here in all processes that serve together."""
+
+    def cell_of(self, name: str) -> int:
+        """Return where `name` is counted."""
+
+    def total(self, cell: int) -> int:
+        """Return how many are here, in all processes."""
+
+    def add(self, cell: int, step: int) -> None:
+        """Count one more of this process, or one less with a `step` of -1."""
+
+
 class Taker(Protocol):
     """Takes over a connection that leaves HTTP."""
 

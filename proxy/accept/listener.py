@@ -18,7 +18,7 @@ from proxy.accept.client import ClientConnection
 from proxy.accept.crowd import Crowd
 from proxy.accept.doors import Door
 from proxy.accept.greeting import Greeting
-from proxy.accept.interfaces import Exchanges
+from proxy.accept.interfaces import Exchanges, Presence
 from proxy.accept.leaving import departed
 from proxy.accept.limits import Limits
 from proxy.accept.patience import Patience
@@ -86,13 +86,19 @@ class Listener:
         "unread",
     )
 
-    def __init__(self, exchanges: Exchanges, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        limits: Limits,
+        clock: Callable[[], float],
+        presence: Presence | None = None,
+    ) -> None:
         self.exchanges = exchanges
         self.limits = limits
         self._clock = clock
         self._connections: set[ClientConnection] = set()
         self.unread: set[Patience] = set()
-        self.crowd = Crowd()
+        self.crowd = Crowd(presence)
         self._greetings: set[Greeting] = set()
         self._servers: list[asyncio.Server] = []
         self._opened: list[Opened] = []

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from math import ceil
 
 from proxy.limit.gcra import Quota, Standing, judge
+from proxy.limit.presence import Presence
 from proxy.limit.table import Table
 from proxy.model.decision import Decision, Reason
 from proxy.model.identity import Identity
@@ -24,13 +25,29 @@ _NOBODY: tuple[str, ...] = ()
 
 
 class Places:
-    """How many requests of one route are in flight, and how many were shed; lives longer than a reload."""
+    """
+    How many requests of one route are in flight here, and how many were shed; lives longer than a reload.
 
-    __slots__ = ("in_flight", "shed")
+    With a `presence` others serve the route as well, and `total` counts theirs too.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_cell", "_presence", "in_flight", "shed")
+
+    def __init__(self, presence: Presence | None = None, route: str = "") -> None:
         self.in_flight = 0
         self.shed = 0
+        self._presence = presence
+        self._cell = 0 if presence is None else presence.cell_of(f"route\0{route}")
+
+    def total(self) -> int:
+        """Return how many are in flight in all processes."""
+        return self.in_flight if self._presence is None else self._presence.total(self._cell)
+
+    def count(self, step: int) -> None:
+        """Count one more, or one less with a `step` of -1."""
+        self.in_flight += step
+        if self._presence is not None:
+            self._presence.add(self._cell, step)
 
     def __repr__(self) -> str:
         return f"<Places [{self.in_flight} in flight, {self.shed} shed]>"
@@ -97,17 +114,17 @@ class Admission:
     def admit(self, identity: Identity | None, client: str, now: float) -> Verdict:
         """Let a request in, or say which limit refuses it; `now` is monotonic and shared by all processes."""
         places = self.places
-        if self.max_in_flight is not None and places.in_flight >= self.max_in_flight:
+        if self.max_in_flight is not None and places.total() >= self.max_in_flight:
             places.shed += 1
             return self._overloaded
         verdict = ADMITTED if self._table is None else self._ask(self._table, identity, client, now)
         if verdict.refusal is None:
-            places.in_flight += 1
+            places.count(1)
         return verdict
 
     def leave(self) -> None:
         """Give a place back."""
-        self.places.in_flight -= 1
+        self.places.count(-1)
 
     def _ask(self, table: Table, identity: Identity | None, client: str, now: float) -> Verdict:
         asked: list[tuple[Limit, int, Standing]] = []

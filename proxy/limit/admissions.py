@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from proxy.limit.admission import Admission, Limit, Places
+from proxy.limit.presence import Presence
 from proxy.limit.table import Table
 from proxy.model.rate_limit import RateLimit
 from proxy.model.route import Route
@@ -13,13 +14,14 @@ class Admissions:
     Makes the admission of each route.
 
     What was used of a limit, and who is in flight, is kept by name: a reload gives nobody a new budget.
-    `table` may be set before the first admission is made, to one that other processes share.
+    `table` and `presence` may be set before the first admission is made, to what other processes share.
     """
 
-    __slots__ = ("_places", "_tallies", "table")
+    __slots__ = ("_places", "_tallies", "presence", "table")
 
     def __init__(self) -> None:
         self.table: Table | None = None
+        self.presence: Presence | None = None
         self._places: dict[str, Places] = {}
         self._tallies: dict[str, list[int]] = {}
 
@@ -32,7 +34,7 @@ class Admissions:
         """Return the admission of a route, None if it has no limits."""
         if not route.rate_limits and route.max_in_flight is None:
             return None
-        places = self._places.setdefault(route.name, Places())
+        places = self._places.setdefault(route.name, Places(self.presence, route.name))
         roles = frozenset(role for rule in route.policy.allow for role in rule.roles)
         limits = tuple(self._limit(limit, route.name, roles) for limit in route.rate_limits)
         return Admission(limits, self.table, places, route.max_in_flight, route.name)

@@ -70,8 +70,8 @@ class Listen(ListenSockets):
     )
     max_connections_per_client: Count | None = setting(
         None,
-        "Client connections open at a time from one address (IPv6 from one /64), in each worker process: with"
-        " `workers: 4` up to four times as many. `trusted_proxies` are not counted. No limit by default.",
+        "Client connections open at a time from one address (IPv6 from one /64), in all workers together."
+        " `trusted_proxies` are not counted. No limit by default.",
     )
     max_requests_per_connection: Count | None = setting(
         None, "Requests on a connection; the last one is answered with `Connection: close`."
@@ -255,8 +255,7 @@ class Route(Section):
     )
     max_in_flight: Count | None = setting(
         None,
-        "Requests in flight at a time, in each worker process: with `workers: 4` up to four times as many."
-        " More get 503. No limit by default.",
+        "Requests in flight at a time, in all workers together. More get 503. No limit by default.",
     )
 
 

@@ -9,9 +9,10 @@ import uvloop
 
 from proxy import notify
 from proxy.errors import ConfigurationError
+from proxy.limit.presence import Presence
 from proxy.limit.table import Table
 from proxy.reloading import Reloading
-from proxy.seat import RATES
+from proxy.seat import PRESENCE, RATES
 from proxy.serving import heed_no_more_signals
 from proxy.settings.schema import Settings
 from proxy.tasks import TaskOwner
@@ -40,7 +41,9 @@ async def _supervise(settings: Settings, count: int, config: Path, log_style: st
     # Made even where there are no limits yet: a reload may bring some.
     rates = Table.create(settings.rate_limit_table.max_entries, is_shared=True)
     assert rates.fd is not None
-    supervisor, tasks = Supervisor(settings, count, log_style, {RATES: rates.fd}), TaskOwner()
+    presence = Presence.create(count)
+    shared = {RATES: rates.fd, PRESENCE: presence.fd}
+    supervisor, tasks = Supervisor(settings, count, log_style, shared, presence.clear), TaskOwner()
     reloading = Reloading(config, settings, supervisor.apply, supervisor.reloads)
     loop.add_signal_handler(signal.SIGHUP, reloading.ask)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ import logging
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -45,10 +45,19 @@ COMMIT_S = 10.0
 
 
 class Supervisor:
-    """`count` workers with one configuration; `descriptors` are open files that each of them is given."""
+    """
+    `count` workers with one configuration; `descriptors` are open files that each of them is given.
+
+    `forget` is called with the number of each worker that has ended, whatever it left in them.
+    """
 
     def __init__(
-        self, settings: Settings, count: int, log_style: str, descriptors: Mapping[str, int] | None = None
+        self,
+        settings: Settings,
+        count: int,
+        log_style: str,
+        descriptors: Mapping[str, int] | None = None,
+        forget: Callable[[int], None] | None = None,
     ) -> None:
         self.settings = settings
         self.count = count
@@ -59,6 +68,7 @@ class Supervisor:
         self.reloads = ReloadCounts()
         self._log_style = log_style
         self._descriptors = dict(descriptors or {})
+        self._forget = forget
         self._loaded_at = time.time()
         self._tasks = TaskOwner()
         self._keepers: list[asyncio.Task[None]] = []
@@ -208,6 +218,8 @@ class Supervisor:
     def _ended(self, worker: Worker) -> None:
         self.workers.pop(worker.number, None)
         self._gathering.ended(worker.number)
+        if self._forget is not None:
+            self._forget(worker.number)
 
     async def _apply(self, settings: Settings) -> None:
         # Not those who leave, which may take long: their successors start with what is in force then.

@@ -1,8 +1,10 @@
+import os
 from ipaddress import ip_network
 
 import pytest
 
 from proxy.accept.crowd import Crowd
+from proxy.limit.presence import Presence
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))
 
@@ -48,3 +50,25 @@ def test_without_a_limit_everybody_is_counted_until_there_is_one() -> None:
     assert all(crowd.enter("192.0.2.7", None, ()) for _ in range(10))
     assert not crowd.enter("192.0.2.7", 10, ())
     assert repr(crowd) == "<Crowd [1 clients, 1 refused]>"
+
+
+def test_connections_with_other_processes_count_too() -> None:
+    ours = Presence.create(2)
+    theirs = Presence.attach(os.dup(ours.fd), 1)
+    here, there = Crowd(ours), Crowd(theirs)
+    assert [crowd.enter("192.0.2.1", 3, ()) for crowd in (here, there, there, here, there)] == [
+        *(True, True, True),
+        *(False, False),
+    ]
+    assert here.enter("192.0.2.2", 3, ())
+    there.leave("192.0.2.1")
+    assert here.enter("192.0.2.1", 3, ())
+    assert not there.enter("192.0.2.1", 3, ())
+    for _ in range(2):
+        here.leave("192.0.2.1")
+    there.leave("192.0.2.1")
+    assert all(
+        crowd.enter("192.0.2.1", 1, ()) is is_first for crowd, is_first in ((here, True), (there, False))
+    )
+    ours.close()
+    theirs.close()

@@ -1,6 +1,9 @@
+import os
+
 import pytest
 
 from proxy.limit.admission import ADMITTED, Admission, Limit, Places
+from proxy.limit.presence import Presence
 from proxy.limit.table import Table
 from proxy.model.decision import Decision, Reason
 from proxy.model.identity import Identity, IdentityKind
@@ -198,3 +201,22 @@ def test_what_is_shed_uses_up_no_budget_and_what_is_limited_takes_no_place() -> 
 def test_they_are_shown() -> None:
     assert repr(an_admission(a_limit(Per.ROUTE))) == "<Admission [few] max_in_flight=None>"
     assert repr(Places()) == "<Places [0 in flight, 0 shed]>"
+
+
+def test_requests_in_flight_elsewhere_take_places_too() -> None:
+    ours = Presence.create(2)
+    theirs = Presence.attach(os.dup(ours.fd), 1)
+    here, there = (Admission((), None, Places(presence, "api"), 2, "api") for presence in (ours, theirs))
+    assert here.admit(None, "192.0.2.1", 0.0).refusal is None
+    assert there.admit(None, "192.0.2.1", 0.0).refusal is None
+    for admission in (here, there):
+        refusal = admission.admit(None, "192.0.2.1", 0.0).refusal
+        assert refusal is not None
+        assert refusal.rule == "api.max_in_flight"
+    assert (here.places.in_flight, here.places.total(), here.places.shed) == (1, 2, 1)
+    there.leave()
+    assert here.admit(None, "192.0.2.1", 0.0).refusal is None
+    other = Admission((), None, Places(ours, "other"), 1, "other")
+    assert other.admit(None, "192.0.2.1", 0.0).refusal is None
+    ours.close()
+    theirs.close()
