@@ -129,7 +129,7 @@ class Exchange(Relaying):
 
     def client_gone(self) -> None:
         """Stop everything: nobody waits for the response."""
-        if self._reply.has_begun:
+        if self._reply.has_begun and self._reply.ends_with_connection:
             self._client.abort()  # it may have closed its own direction only, and take the part for the whole
         self._stop(Reason.CLIENT_GONE, CLIENT_CLOSED_REQUEST)
 

@@ -18,10 +18,20 @@ class Reply:
     Writes one response to one client.
 
     `keep_alive` says whether the connection may carry another request; `has_begun` whether any of
-    the final response is on its way, `has_spoken` whether an interim one was sent.
+    the final response is on its way, `has_spoken` whether an interim one was sent, and
+    `ends_with_connection` whether nothing but the end of the connection tells where the response ends.
     """
 
-    __slots__ = ("_client", "_end", "_pieces", "_version", "has_begun", "has_spoken", "keep_alive")
+    __slots__ = (
+        "_client",
+        "_end",
+        "_pieces",
+        "_version",
+        "ends_with_connection",
+        "has_begun",
+        "has_spoken",
+        "keep_alive",
+    )
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -29,6 +39,7 @@ class Reply:
         self._pieces: list[bytes] = []
         self._end = b""
         self.keep_alive = False
+        self.ends_with_connection = False
         self.has_begun = False
         self.has_spoken = False
 
@@ -56,8 +67,9 @@ class Reply:
         """Pass on the head of the final response."""
         version = self._version
         if framing is Framing.CHUNKED or framing is Framing.UNTIL_CLOSE:
-            self._end = b"" if version == "1.0" else LAST_CHUNK
-            self.keep_alive = self.keep_alive and version != "1.0"
+            self.ends_with_connection = version == "1.0"
+            self._end = b"" if self.ends_with_connection else LAST_CHUNK
+            self.keep_alive = self.keep_alive and not self.ends_with_connection
         pieces = self._pieces
         pieces.append(status_line(status, phrase))
         pieces += lines

@@ -32,7 +32,7 @@ class Crowd:
         """
         client = client_network(address)
         count, presence = self._counts.get(client, 0), self._presence
-        cell = 0 if presence is None else presence.cell_of(f"client\0{client}")
+        cell = 0 if presence is None else presence.cell_of_client(client)
         if limit is not None:
             total = count if presence is None else presence.total(cell)
             if total >= limit and not _is_of_many(address, uncounted):
@@ -50,7 +50,7 @@ class Crowd:
         if count > 1:
             self._counts[client] = count - 1
         if self._presence is not None:
-            self._presence.add(self._presence.cell_of(f"client\0{client}"), -1)
+            self._presence.add(self._presence.cell_of_client(client), -1)
 
     def __len__(self) -> int:
         return len(self._counts)

@@ -60,8 +60,8 @@ class Exchange(Protocol):
 class Presence(Protocol):
     """Counts what is here in all processes that serve together."""
 
-    def cell_of(self, name: str) -> int:
-        """Return where `name` is counted."""
+    def cell_of_client(self, address: str) -> int:
+        """Return where the connections of a client are counted."""
 
     def total(self, cell: int) -> int:
         """Return how many are here, in all processes."""

@@ -211,6 +211,8 @@ class RequestReader:
         if keep_alive and version == "1.0" and _says_close(headers):
             # llhttp would read on, where RFC 9112 section 9.3 lets `close` decide and the client may stop.
             raise RequestRefused(Reason.MALFORMED_REQUEST, "say either `close` or `keep-alive`")
+        if self._blanks() > SLACK_BYTES:
+            raise RequestRefused(Reason.HEADERS_TOO_LARGE, "there are too many blanks around header values")
         self.in_head = False
         self.in_body = True
         self._silent_bytes = 0
@@ -218,6 +220,13 @@ class RequestReader:
             self.ahead = bytearray()
         self.is_final = not keep_alive
         self._taker.head(method.decode("ascii"), self.target, version, headers, keep_alive)
+
+    def _blanks(self) -> int:
+        """Return how many bytes of the header lines the parser left out, which no limit has counted yet."""
+        if self._start < 0:
+            return 0
+        lines_at = self._received.find(b"\r\n", self._start)
+        return self._received.find(b"\r\n\r\n", lines_at) - lines_at - self._head_bytes
 
     def on_chunk_header(self) -> None:
         """Note that a body is there, if only an empty one."""

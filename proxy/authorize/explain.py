@@ -158,10 +158,16 @@ def _routes(table: RouteTable[T], request: Request, chosen: str | None) -> tuple
         elif route.name == chosen:
             matching.insert(0, RouteSeen(name=route.name, matches=True, why=None))
         else:
-            matching.append(RouteSeen(name=route.name, matches=True, why=f"`{chosen}` is more specific"))
+            matching.append(RouteSeen(name=route.name, matches=True, why=_passed_over(chosen)))
     missed.sort(key=lambda ranked: ranked[0])
     shown = [seen for _, seen in missed[:SHOWN_MISSES]]
     return (*matching, *shown), len(missed) - len(shown)
+
+
+def _passed_over(chosen: str | None) -> str:
+    if chosen is None:
+        return "a more specific route names no methods, and does not take this one"
+    return f"`{chosen}` is more specific"
 
 
 def _rules(

@@ -3,8 +3,10 @@ Which route a request belongs to.
 
 Order: an exact host before `*.example.com` before any host; then the most specific path; then a
 route that names the method before one that names none, which takes the common ones. Where the most
-specific place does not take the request, the next less specific one is asked. The order of definition
-means nothing: two routes that are equally specific for the same request are a conflict and do not load.
+specific place does not take the request, the next less specific one is asked, but not behind a route
+that names no methods: the place is its own, and what it does not take there is refused. The order of
+definition means nothing: two routes that are equally specific for the same request are a conflict and do
+not load.
 
 What is remembered of lookups is for `routes` of `make bench`: ten thousand cost as much as ten.
 """
@@ -15,7 +17,7 @@ from enum import IntEnum
 from typing import Final, Generic, TypeVar
 
 from proxy.authorize.patterns import HostPattern, PathPattern, parse_host, parse_path
-from proxy.authorize.trie import PathTrie
+from proxy.authorize.trie import PathTrie, Untaken
 from proxy.model.method import COMMON_METHODS
 from proxy.model.route import Route
 
@@ -81,14 +83,15 @@ class RouteTable(Generic[T]):
         """Return the value of the most specific route for the request, None if there is none."""
         found = self._known.get((host, path, method))
         if found is None:
-            found = self._search(host, path, method)
+            searched = self._search(host, path, method)
+            found = None if isinstance(searched, Untaken) else searched
             if found is not None and len(host) + len(path) + len(method) <= MAX_KNOWN_CHARS:
                 if len(self._known) >= MAX_KNOWN:
                     self._known.clear()
                 self._known[host, path, method] = found
         return found
 
-    def _search(self, host: str, path: str, method: str) -> T | None:
+    def _search(self, host: str, path: str, method: str) -> T | Untaken | None:
         trie = self._exact.get(host)
         if trie is not None and (found := trie.find(path, method)) is not None:
             return found

@@ -20,6 +20,13 @@ MAX_STEPS: Final = 512
 """Nodes one lookup may visit. Ordinary configurations need 3 to 20; 512 cost some 50 µs."""
 
 
+class Untaken:
+    """Says that a place is owned by somebody who does not take the method."""
+
+
+UNTAKEN: Final = Untaken()
+
+
 class Leaf(Generic[T]):
     """What ends at one pattern: a value for each named method, and one for other common ones."""
 
@@ -29,9 +36,17 @@ class Leaf(Generic[T]):
         self.by_method: dict[str, T] = {}
         self.any_method: T | None = None
 
-    def find(self, method: str) -> T | None:
-        """Return the value for a method, None if it is neither named nor common."""
-        return self.by_method.get(method, self.any_method if method in COMMON_METHODS else None)
+    def find(self, method: str) -> T | Untaken | None:
+        """
+        Return the value for a method, or None if whoever stands here takes only others.
+
+        Who names no methods owns its place: what it does not take there, nobody less specific takes, or
+        an uncommon method would slip to a route that was not written for this place.
+        """
+        found = self.by_method.get(method)
+        if found is not None or self.any_method is None:
+            return found
+        return self.any_method if method in COMMON_METHODS else UNTAKEN
 
 
 class Node(Generic[T]):
@@ -72,12 +87,15 @@ class PathTrie(Generic[T]):
         node.here = node.here or Leaf()
         return node.here
 
-    def find(self, path: str, method: str) -> T | None:
-        """Return the value of the most specific pattern that matches and takes the method."""
+    def find(self, path: str, method: str) -> T | Untaken | None:
+        """Return the value of the most specific pattern that takes it, or UNTAKEN if nobody else may."""
         # One piece more than the deepest pattern has tells that the path is longer; how much
         # longer is the client's affair and must not cost us anything.
         segments = split_path(path, self._depth)
-        return None if segments is None else _search(self._root, segments, 0, method)
+        if segments is None:
+            return None
+        found = _search(self._root, segments, 0, method)
+        return found  # noqa: RET504 - inferred from what is returned, T would be another one
 
     def steps(self) -> int:
         """Return how many nodes a lookup visits at most, whatever the path."""
@@ -92,7 +110,7 @@ class PathTrie(Generic[T]):
             )
 
 
-def _search(node: Node[T], segments: list[str], depth: int, method: str) -> T | None:
+def _search(node: Node[T], segments: list[str], depth: int, method: str) -> T | Untaken | None:
     if depth == len(segments):
         leaf = node.here
         if leaf is not None and (found := leaf.find(method)) is not None:

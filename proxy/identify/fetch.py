@@ -111,6 +111,8 @@ async def _connect(url: SplitResult, context: ssl.SSLContext | None, timeout_s: 
         try:
             async with asyncio.timeout((give_up_at - loop.time()) / left):
                 return await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
+        except ssl.SSLCertVerificationError:
+            raise  # whoever asked may know other authorities
         except OSError:  # TimeoutError is one, too; what the last one says is what people get to read
             continue
     return await asyncio.open_connection(addresses[-1], port, ssl=context, server_hostname=name)

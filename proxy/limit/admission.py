@@ -37,7 +37,7 @@ class Places:
         self.in_flight = 0
         self.shed = 0
         self._presence = presence
-        self._cell = 0 if presence is None else presence.cell_of(f"route\0{route}")
+        self._cell = 0 if presence is None else presence.cell_of_route(route)
 
     def total(self) -> int:
         """Return how many are in flight in all processes."""

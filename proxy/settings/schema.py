@@ -264,10 +264,9 @@ class Settings(Section):
 
     workers: WorkerCount = setting(
         1,
-        "Processes that share the data port, or `auto` for one on each core. Rate limits,"
-        " `listen.max_connections` and the `max_connections` and `max_waiting` of upstreams hold for all"
-        " together, everything else for each: `max_in_flight`, `max_connections_per_client`, sizes of caches,"
-        " health checks. Each has an audit file of its own: `audit.0.jsonl`.",
+        "Processes that share the data port, or `auto` for one on each core. Rate limits and those of"
+        " connections and requests in flight hold for all together; caches and health checks are each"
+        " one's own. Each has an audit file of its own: `audit.0.jsonl`.",
     )
     listen: Listen = section(Listen, "The data port: where clients connect.")
     admin: Admin = section(Admin, "The admin port: metrics and health.")

@@ -218,8 +218,13 @@ class Supervisor:
     def _ended(self, worker: Worker) -> None:
         self.workers.pop(worker.number, None)
         self._gathering.ended(worker.number)
-        if self._forget is not None:
+        if self._forget is None:
+            return
+        try:
             self._forget(worker.number)
+        except Exception:
+            # The boundary of what workers share: the next one has to be started all the same.
+            log.exception("what worker %d left behind could not be cleared", worker.number)
 
     async def _apply(self, settings: Settings) -> None:
         # Not those who leave, which may take long: their successors start with what is in force then.

@@ -67,7 +67,8 @@ METHODS = (
         ("PATCH", "/a", "other"),
         ("OPTIONS", "/a", "other"),
         ("get", "/a", None),
-        ("PROPFIND", "/a", "uncommon"),
+        ("PROPFIND", "/a", None),
+        ("PROPFIND", "/d", "uncommon"),
         ("PURGE", "/a", None),
         ("PURGE", "/c", None),
         ("PUT", "/b", "single"),
@@ -223,6 +224,19 @@ def test_mismatch_says_what_kept_the_route_from_matching(
 ) -> None:
     route = a_route("one", "/a", "/b", hosts=["x.com"], methods=["HEAD", "GET"])
     assert mismatch(route, host, path, method) == miss
+
+
+@pytest.mark.parametrize("hosts", [["x.com"], ["*.com"], []])
+def test_no_broader_route_gets_the_uncommon_methods_of_a_place(hosts: list[str]) -> None:
+    """Whoever wrote `/admin/**` for admins did not mean that others may MOVE there."""
+    admin = a_route("admin", "/admin/**", hosts=hosts)
+    dav = a_route("dav", "/**", methods=["GET", "MOVE"])
+    table = table_of(admin, dav)
+    for path in ("/admin", "/admin/x"):
+        assert table.find("x.com", path, "GET") == "admin"
+        assert table.find("x.com", path, "MOVE") is None
+        assert table.find("x.com", path, "MOVE") is None
+    assert table.find("x.com", "/b", "MOVE") == "dav"
 
 
 def test_mismatch_says_that_a_method_has_to_be_named() -> None:

@@ -227,6 +227,27 @@ async def test_authorities_of_the_system_are_looked_up_and_then_read(
     assert (None in fetch._contexts) is (known_to != "directory")
 
 
+@pytest.mark.parametrize("addresses", [("127.0.0.1", "127.0.0.3"), ("127.0.0.3", "127.0.0.1")])
+async def test_authorities_are_read_also_where_another_address_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    rooms = Rooms(tmp_path, monkeypatch)
+    authority = Authority(tmp_path)
+    rooms.bundle.write_bytes(authority.ca_file.read_bytes())
+    issued = authority.server("issuer.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.certificate_file, issued.key_file)
+
+    async def resolved(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
+    async with a_server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", ssl=context) as port:
+        assert await get(HttpFetch(), f"https://issuer.example:{port}/") == b"body"
+
+
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 def test_who_names_other_authorities_is_not_second_guessed(
     monkeypatch: pytest.MonkeyPatch, variable: str, tmp_path: Path

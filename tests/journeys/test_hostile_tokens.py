@@ -104,7 +104,7 @@ FORGED = {
     "encrypted": (lambda: f"{encoded({'alg': 'RSA-OAEP', 'enc': 'A256GCM'})}.a.b.c.d", "token-encrypted"),
     "two parts": (lambda: "a.b", "token-malformed"),
     "no JWT": (lambda: "glpat-abcdefghij", "token-malformed"),
-    "too large": (lambda: token(note="x" * 20_000), "token-too-large"),
+    "too large": (lambda: token(note="x" * 13_000), "token-too-large"),
 }
 
 

@@ -58,6 +58,24 @@ async def test_header_line_bytes(over: int, name: bytes, is_first: bool) -> None
                     assert (await client.request(data)).status == 200
 
 
+# One blank behind each colon is usual, and counted with its line.
+@pytest.mark.parametrize("blanks", [1, 1024, 1025, 1026, 100_000])
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+@pytest.mark.parametrize("pieces", [1, 5])
+async def test_blanks_around_values_have_a_limit_too(blanks: int, blank: bytes, pieces: int) -> None:
+    """The parser leaves them out, so that no limit of what it tells would count them."""
+    data = get("/", b"X-A:" + blank * blanks + b"a")
+    async with RecordingUpstream() as upstream, LocalProxy(upstream.url) as proxy:
+        if blanks > 1025:
+            splits = [len(data) * n // pieces for n in range(1, pieces)]
+            await record_of_refused(
+                proxy, upstream, data, status=431, reason="headers-too-large", splits=splits
+            )
+        else:
+            async with ScriptedClient(proxy.port) as client:
+                assert (await client.request(data)).status == 200
+
+
 @pytest.mark.parametrize("count", [19, 20, 21, 1000])
 async def test_header_count(count: int) -> None:
     data = get("/", *[b"a: b"] * (count - 2))

@@ -4,15 +4,15 @@ import sys
 
 import pytest
 
-from proxy.limit.presence import CELL_BYTES, CELLS, HEADER_BYTES, Presence
+from proxy.limit.presence import CELL_BYTES, CELLS, CELLS_OF_ROUTES, HEADER_BYTES, Presence
 
 
 def test_rows_add_up_and_each_process_writes_its_own() -> None:
     first = Presence.create(3)
     second, third = (Presence.attach(os.dup(first.fd), own) for own in (1, 2))
-    cell, other = first.cell_of("route\0a"), first.cell_of("route\0b")
+    cell, other = first.cell_of_route("a"), first.cell_of_route("b")
     assert cell != other
-    assert second.cell_of("route\0a") == cell
+    assert second.cell_of_route("a") == cell
     for presence in (first, second, third):
         presence.add(cell, 1)
         presence.add(cell, 1)
@@ -28,12 +28,12 @@ def test_rows_add_up_and_each_process_writes_its_own() -> None:
 
 def test_what_a_killed_process_counted_is_forgotten_by_row() -> None:
     presence = Presence.create(2)
-    cell = presence.cell_of("mira")
+    cell = presence.cell_of_client("mira")
     program = f"""
 import os, signal
 from proxy.limit.presence import Presence
 presence = Presence.attach({presence.fd}, 1)
-presence.add(presence.cell_of("mira"), 7)
+presence.add(presence.cell_of_client("mira"), 7)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     presence.add(cell, 1)
@@ -60,18 +60,35 @@ def test_there_is_a_row_for_each_process_and_no_other(own: int, is_there: bool) 
 
 def test_nobody_can_foresee_whose_cell_is_shared() -> None:
     one, two = Presence.create(1), Presence.create(1)
-    names = [f"client\0{number}" for number in range(20)]
-    assert [one.cell_of(name) for name in names] != [two.cell_of(name) for name in names]
-    assert {one.cell_of(name) for name in names} <= set(range(CELLS))
+    names = [str(number) for number in range(2000)]
+    for cells in (Presence.cell_of_client, Presence.cell_of_route):
+        assert [cells(one, name) for name in names[:20]] != [cells(two, name) for name in names[:20]]
+    clients, routes = (
+        {cells(one, name) for name in names} for cells in (Presence.cell_of_client, Presence.cell_of_route)
+    )
+    assert max(clients) < CELLS - CELLS_OF_ROUTES <= min(routes) <= max(routes) < CELLS
     one.close()
     two.close()
+
+
+def test_a_row_is_wiped_also_where_memory_cannot_be_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    presence = Presence.create(2)
+    other = Presence.attach(os.dup(presence.fd), 1)
+    presence.add(5, 2)
+    other.add(5, 3)
+    # What a sandbox does that does not know the call.
+    monkeypatch.setattr("proxy.limit.presence.mmap.MADV_REMOVE", -1)
+    presence.clear(1)
+    assert other.total(5) == 2
+    presence.close()
+    other.close()
 
 
 def test_memory_is_taken_where_something_is_counted() -> None:
     presence = Presence.create(4)
     assert os.fstat(presence.fd).st_size == HEADER_BYTES + 4 * CELLS * CELL_BYTES
     for number in range(10):
-        presence.add(presence.cell_of(f"route\0{number}"), 1)
+        presence.add(presence.cell_of_route(str(number)), 1)
     assert os.fstat(presence.fd).st_blocks * 512 <= 64 * 1024
     presence.clear(0)
     assert os.fstat(presence.fd).st_blocks * 512 <= 8 * 1024

@@ -356,6 +356,27 @@ async def test_what_one_worker_cannot_use_comes_into_force_in_none(
         assert [worker.pid for worker in supervisor.workers.values()] == pids
 
 
+async def test_what_cannot_be_cleared_behind_a_worker_does_not_keep_the_next_one_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(number: int) -> None:
+        raise OSError(f"worker {number} left something")
+
+    supervisor = Supervisor(settings_of(tmp_path), 2, "text", None, fail)
+    await supervisor.start()
+    try:
+        pid = supervisor.workers[0].pid
+        os.kill(pid, signal.SIGKILL)
+        await until(
+            lambda: all_serve(supervisor) and supervisor.workers[0].pid != pid,
+            what="the successor",
+            timeout_s=20.0,
+        )
+        assert "what worker 0 left behind could not be cleared" in caplog.text
+    finally:
+        await supervisor.stop()
+
+
 async def test_a_worker_that_dies_while_it_prepares_stops_the_reload(tmp_path: Path) -> None:
     async with supervised(tmp_path) as supervisor:
         before = await versions(supervisor)
