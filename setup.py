@@ -16,7 +16,8 @@ COMPILED = {
     "authorize": "compile matchers patterns pointer roles routing rules trie",
     "forward": "balance connection forwarder pool reading refusing standing",
     "identify": (
-        "binding cache claims failures header issuers jwt keyring registered resolver signature strict"
+        "binding cache claims failures header issuers jwt keyring registered resolver signature strict "
+        "turnstile"
     ),
     "limit": "admission gcra",
     "model": "audit credential decision flow peer request",

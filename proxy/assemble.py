@@ -30,6 +30,7 @@ from proxy.identify.failures import FailureCache
 from proxy.identify.fetch import HttpFetch
 from proxy.identify.keyring import KeyRing
 from proxy.identify.resolver import Resolver
+from proxy.identify.turnstile import Turnstile
 from proxy.limit.admissions import Admissions
 from proxy.limit.presence import Presence
 from proxy.limit.table import Table
@@ -226,7 +227,7 @@ class Proxy:
         )
         failures = settings.token_cache.failures
         refused = FailureCache(failures.max_entries, failures.ttl)
-        resolver = Resolver(issuers_of(settings), keys, cache, builder, refused)
+        resolver = Resolver(issuers_of(settings), keys, cache, builder, refused, Turnstile())
         return resolver, Live(
             routes=RouteTable.build(passages),
             identities=resolver,

@@ -5,6 +5,8 @@ Law: each request ends once. What was forwarded gets exactly one outcome record,
 client, the upstream and ourselves gives up first.
 """
 
+from asyncio import Task
+
 from proxy.environment import Environment
 from proxy.interfaces import Admission, Client, Counts, Outbound
 from proxy.live import Live, Passage
@@ -25,6 +27,7 @@ class Ending(Flow):
     """A flow with its client, its upstream connection and its answer, of which each may give up."""
 
     __slots__ = (
+        "_asking",
         "_block",
         "_client",
         "_detail",
@@ -59,6 +62,7 @@ class Ending(Flow):
         environment.in_flight += 1
         self._environment = environment
         self._live: Live = environment.holder.current
+        self._asking: Task[None] | None = None
         self._client = client
         self._reply = Reply(client)
         self._passage: Passage | None = None
@@ -116,7 +120,7 @@ class Ending(Flow):
     def _fail_undecided(self, reason: Reason) -> None:
         self._reply.keep_alive = False
         if self.decision is None:
-            self._decide(DENIALS[reason])
+            self._decide_unasked(reason)
         else:
             self._early_failure = reason  # the decision is being recorded; `recorded` goes on from here
 
@@ -134,7 +138,13 @@ class Ending(Flow):
         if self._was_allowed:
             self._record_outcome()
         elif self.decision is None:
-            self._decide(DENIALS[reason])
+            self._decide_unasked(reason)
+
+    def _decide_unasked(self, reason: Reason) -> None:
+        """Refuse, whatever would be found out about the token."""
+        if self._asking is not None:
+            self._asking.cancel()
+        self._decide(DENIALS[reason])
 
     def _answer(self, reason: Reason) -> None:
         """Send our own response, and end."""

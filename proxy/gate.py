@@ -13,6 +13,7 @@ from typing import Final
 from proxy.live import Live, Passage
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
+from proxy.model.network import client_network
 from proxy.model.request import Request
 
 log = logging.getLogger("rolegate.gate")
@@ -51,9 +52,9 @@ def judge(passage: Passage | None, identity: Identity | None, request: Request, 
 async def judge_slowly(
     live: Live, passage: Passage | None, request: Request, unverified_token: bytes
 ) -> tuple[Identity | None, Decision]:
-    """Return who asks and the decision, after the issuer's keys were fetched or are known not to come."""
+    """Return who asks and the decision, after waiting for a turn and for the issuer's keys if need be."""
     try:
-        found = await live.identities.fetch(unverified_token, time)
+        found = await live.identities.fetch(unverified_token, client_network(request.client), time)
         if isinstance(found, Decision):
             return None, found
         return found, judge(passage, found, request, time())

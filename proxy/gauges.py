@@ -332,6 +332,12 @@ def _of_refused_tokens(resolver: Callable[[], Resolver]) -> Iterator[Source]:
         rows=lambda: [((), resolver().verifications)],
     )
     yield Source(
+        name="rolegate_token_verifications_delayed",
+        text="Unknown tokens that waited their turn because others were looked at in vain, as in a flood.",
+        is_counter=True,
+        rows=lambda: [((), resolver().waited)],
+    )
+    yield Source(
         name="rolegate_token_failures_entries",
         text="Refused tokens remembered now.",
         rows=lambda: [((), len(resolver().failures))],

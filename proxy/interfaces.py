@@ -29,8 +29,10 @@ class IdentitySource(Protocol):
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         """Return the answer if it needs no waiting, else None."""
 
-    async def fetch(self, unverified_token: bytes, now: Callable[[], float]) -> Identity | Decision:
-        """Return the answer after fetching what it needs."""
+    async def fetch(
+        self, unverified_token: bytes, client: str, now: Callable[[], float]
+    ) -> Identity | Decision:
+        """Return the answer when it is the client's turn, after fetching what it needs."""
 
 
 class Taker(Protocol):

@@ -167,7 +167,8 @@ class Exchange(Relaying):
             token = credential.unverified_token
             found = identities.find(token, now)
             if found is None:
-                self._environment.tasks.spawn(self._ask_slowly(token), name=f"identify {self.request_id}")
+                asking = self._ask_slowly(token)
+                self._asking = self._environment.tasks.spawn(asking, name=f"identify {self.request_id}")
                 return
             identities.remember(credential, found, now)
         if isinstance(found, Decision):
@@ -177,7 +178,7 @@ class Exchange(Relaying):
             self._decide(judge(self._passage, found, request, now))
 
     async def _ask_slowly(self, unverified_token: bytes) -> None:
-        """Ask again when the issuer's keys are there, or are known not to come."""
+        """Ask again where the answer has to wait: for a turn, or for the issuer's keys."""
         assert self.request is not None
         identity, decision = await judge_slowly(self._live, self._passage, self.request, unverified_token)
         if self.decision is None:  # else the client left, or its body did not come, while we were asking

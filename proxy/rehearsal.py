@@ -82,7 +82,7 @@ async def judge_token(proxy: Proxy, unverified_token: bytes) -> tuple[Identity |
     resolver = proxy.resolver
     found = resolver.find(unverified_token, time.time())
     if found is None:
-        found = await resolver.fetch(unverified_token, time.time)
+        found = await resolver.fetch(unverified_token, "", time.time)
     checks = resolver.explain_refusal(unverified_token, time.time())
     if isinstance(found, Decision) and found.reason is Reason.KEYS_UNAVAILABLE:
         checks += [f"no: {status.last_error}" for status in proxy.keys.status() if status.last_error]

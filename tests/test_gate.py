@@ -81,7 +81,7 @@ class Broken:
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         return None
 
-    async def fetch(self, unverified_token: bytes, now: object) -> Identity | Decision:
+    async def fetch(self, unverified_token: bytes, client: str, now: object) -> Identity | Decision:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

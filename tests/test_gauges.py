@@ -157,7 +157,8 @@ async def test_each_limit_counts_how_often_it_acted() -> None:
                     *("client_connections_refused_per_client", "clients_too_slow"),
                     *("rate_limit_refusals", "rate_limit_table_entries", "rate_limit_table_evictions"),
                     *("route_requests_in_flight", "route_requests_shed"),
-                    *("token_verifications", "token_failures_entries", "token_failures_hits"),
+                    *("token_verifications", "token_verifications_delayed"),
+                    *("token_failures_entries", "token_failures_hits"),
                 )
             } == {
                 "client_connections_refused_per_client": {(): 1},
@@ -168,6 +169,7 @@ async def test_each_limit_counts_how_often_it_acted() -> None:
                 "route_requests_in_flight": {("api",): 0},
                 "route_requests_shed": {("api",): 0},
                 "token_verifications": {(): 2},
+                "token_verifications_delayed": {(): 0},
                 "token_failures_entries": {(): 1},
                 "token_failures_hits": {(): 2},
             }

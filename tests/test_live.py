@@ -31,7 +31,7 @@ class NoIdentities:
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         return None
 
-    async def fetch(self, unverified_token: bytes, now: object) -> Identity | Decision:
+    async def fetch(self, unverified_token: bytes, client: str, now: object) -> Identity | Decision:
         raise NotImplementedError
 
 

@@ -1,8 +1,9 @@
 """
 From a bearer token to an identity.
 
-    resolver    the one entrance: find (at once) or fetch (after the keys came)
-    cache       tokens verified before
+    resolver    the one entrance: find (at once) or fetch (after its turn, and after the keys came)
+    cache       tokens verified before; failures, tokens refused before
+    turnstile   how many unknown tokens are looked at while they are bad
     jwt         verifies a token, one check after the other; strict, header, signature and registered
                 hold what the checks need
     claims      signed claims become an identity

@@ -35,18 +35,24 @@ class TokenCache:
         self.misses = 0
 
     def get(self, digest: bytes, now: float) -> Identity | None:
-        """Return the identity of a token that was verified and is valid at `now`."""
+        """Return the identity of a token that was verified and is valid at `now`, and count the question."""
+        identity = self.look(digest, now)
+        if identity is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return identity
+
+    def look(self, digest: bytes, now: float) -> Identity | None:
+        """Return the same without counting."""
         entries = self._entries
         identity = entries.get(digest)
         if identity is None:
-            self.misses += 1
             return None
         if now >= identity.expires_at:
-            self.misses += 1
             del entries[digest]
             return None
         entries.move_to_end(digest)
-        self.hits += 1
         return identity
 
     def put(self, digest: bytes, identity: Identity, now: float) -> None:

@@ -1,8 +1,9 @@
 """
 The entrance of this step: a token in, an identity or a denial out.
 
-Law: finding never waits. Only where a fetch of keys could change the answer does `find` say so,
-and then `fetch` waits for it once. Every denial here is prebuilt; the detail is for `explain`.
+Law: finding never waits. Only where a fetch of keys could change the answer, or too many tokens were
+looked at in vain, does `find` say so, and then `fetch` waits: for its turn, and for keys once. Every
+denial here is prebuilt; the detail is for `explain`.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from proxy.identify.interfaces import Refusal
 from proxy.identify.issuers import Issuer, quoted
 from proxy.identify.keyring import KeyRing
 from proxy.identify.registered import audiences_of
+from proxy.identify.turnstile import Turnstile
 from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
@@ -32,7 +34,8 @@ class Resolver:
     """
     Knows who sends which token, for one configuration.
 
-    `verifications` counts tokens that were looked at, and not only looked up.
+    `verifications` counts tokens that were looked at, and not only looked up. Without a turnstile all
+    are looked at when they come.
     """
 
     __slots__ = (
@@ -43,6 +46,7 @@ class Resolver:
         "_max_token_bytes",
         "cache",
         "failures",
+        "turnstile",
         "verifications",
     )
 
@@ -53,6 +57,7 @@ class Resolver:
         cache: TokenCache,
         builder: IdentityBuilder,
         failures: FailureCache | None = None,
+        turnstile: Turnstile | None = None,
     ) -> None:
         self._by_url = index_by_url(issuers)
         self._keys = keys
@@ -60,15 +65,23 @@ class Resolver:
         self._max_token_bytes = max((issuer.max_token_bytes for issuer in self._by_url.values()), default=0)
         self.cache = cache
         self.failures = FailureCache() if failures is None else failures
+        self.turnstile = turnstile
         self.verifications = 0
         self._epoch = object()
         keys.on_change(self._forget)
+
+    @property
+    def waited(self) -> int:
+        """How many tokens waited for their turn."""
+        return 0 if self.turnstile is None else self.turnstile.waited
 
     def count_on(self, previous: "Resolver") -> None:
         """Go on with the counts of a resolver that this one replaces, and with nothing that it found."""
         self.cache.count_on(previous.cache)
         self.failures.hits += previous.failures.hits
         self.verifications += previous.verifications
+        if self.turnstile is not None:
+            self.turnstile.waited += previous.waited
 
     def recall(self, credential: Credential, now: float) -> Identity | Decision | None:
         """Return the answer remembered for this very credential, if it still stands."""
@@ -100,7 +113,7 @@ class Resolver:
             credential.refused_until = min(failure.until, now + LONGEST_MEMORY_S)
 
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
-        """Return who sends the token, or the denial; None if keys must be fetched to tell."""
+        """Return who sends the token, or the denial; None if the answer has to wait."""
         # Before hashing: work must not grow with what an attacker sends.
         if len(unverified_token) > self._max_token_bytes:
             return DENIALS[Reason.TOKEN_TOO_LARGE]
@@ -111,27 +124,35 @@ class Resolver:
         failure = self.failures.get(digest, now)
         if failure is not None:
             return None if self._may_help(failure.decision.reason, failure.issuer) else failure.decision
+        turnstile = self.turnstile
+        if turnstile is not None and not turnstile.is_open:
+            return None
         result = self._verify(unverified_token, digest, now)
         if not isinstance(result, Refusal):
             return result
+        if turnstile is not None:
+            turnstile.miss()
         if self._may_help(result.reason, result.issuer):
             return None
         self.failures.put(digest, result, now)
         return DENIALS[result.reason]
 
-    async def fetch(self, unverified_token: bytes, now: Callable[[], float]) -> Identity | Decision:
+    async def fetch(
+        self, unverified_token: bytes, client: str, now: Callable[[], float]
+    ) -> Identity | Decision:
         """
         Return who sends the token, after one fetch of its issuer's keys where that can help.
 
-        Waits as long as a fetch may take (`KeyTimes.timeout_s`). Cancelling it does not cancel
-        the fetch, which others may be waiting for.
+        Waits for a turn among what `client` sends, and as long as a fetch may take
+        (`KeyTimes.timeout_s`). Cancelling it gives up the turn but does not cancel the fetch, which
+        others may be waiting for.
         """
         digest = digest_of(unverified_token)
-        result = self._verify(unverified_token, digest, now())
+        result = await self._look(unverified_token, digest, client, now)
         if isinstance(result, Refusal) and result.reason in KEY_REASONS and result.issuer is not None:
             if self._keys.may_fetch(result.issuer):
                 await self._keys.refresh(result.issuer)
-            result = self._verify(unverified_token, digest, now())
+            result = await self._look(unverified_token, digest, client, now)
         if not isinstance(result, Refusal):
             return result
         self.failures.put(digest, result, now())
@@ -159,6 +180,27 @@ class Resolver:
     def _may_help(self, reason: Reason, issuer: str | None) -> bool:
         """Whether a fetch of the issuer's keys may be made now, and could turn the refusal into a yes."""
         return reason in KEY_REASONS and issuer is not None and self._keys.may_fetch(issuer)
+
+    async def _look(
+        self, unverified_token: bytes, digest: bytes, client: str, now: Callable[[], float]
+    ) -> Identity | Decision | Refusal:
+        """Look at the token when it is its client's turn."""
+        if self.turnstile is not None:
+            await self.turnstile.wait(client)
+            known = self._known(digest, now())
+            if known is not None:
+                return known
+        return self._verify(unverified_token, digest, now())
+
+    def _known(self, digest: bytes, now: float) -> Identity | Decision | None:
+        """Return what was found meanwhile: the same token may have come on other connections."""
+        identity = self.cache.look(digest, now)
+        if identity is not None:
+            return identity
+        failure = self.failures.look(digest, now)
+        if failure is None or self._may_help(failure.decision.reason, failure.issuer):
+            return None
+        return failure.decision
 
     def _forget(self, issuer: str) -> None:
         self._epoch = object()

@@ -19,6 +19,7 @@ from tests.bench import readme, soak
 from tests.bench.bodies import pass_bodies
 from tests.bench.contestants import start
 from tests.bench.credentials import Credentials, make_credentials
+from tests.bench.flood import CONTESTANTS as FLOODED
 from tests.bench.flood import beside_floods
 from tests.bench.idle import idle_memory
 from tests.bench.load import CONNECTIONS
@@ -111,7 +112,12 @@ def measure_all(
         size = 2**26 if arguments.quick else 2**30
         results.passed = pass_bodies(upstream, credentials, size=size)
     if "floods" in arguments.only:
-        results.flooded = beside_floods(upstream, credentials, arguments.rounds, arguments.seconds, say)
+        with ExitStack() as running:
+            contestants, remarks = start(FLOODED, upstream, credentials, running)
+            results.remarks += remarks
+            results.flooded = beside_floods(
+                contestants, credentials, arguments.rounds, arguments.seconds, say
+            )
     if "workers" in arguments.only:
         results.scaled = scaling(credentials, arguments.rounds, arguments.seconds, say)
     return results
@@ -172,7 +178,10 @@ def as_json(results: Results) -> str:
         "memory": memory,
         "bodies": passed,
         "workers": {name: [asdict(each) for each in taken] for name, taken in results.scaled.items()},
-        "floods": {name: [asdict(each) for each in taken] for name, taken in results.flooded.items()},
+        "floods": {
+            kind: {name: [asdict(each) for each in taken] for name, taken in by_contestant.items()}
+            for kind, by_contestant in results.flooded.items()
+        },
         "remarks": results.remarks,
     }
     return json.dumps(everything, indent=2)

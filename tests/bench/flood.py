@@ -11,15 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tests.bench import contestants as who
+from tests.bench.contestants import Runner
 from tests.bench.credentials import Credentials
 from tests.bench.load import Answers, BenchmarkError, Load, parse_wrk, run_wrk, wrk_command
-from tests.bench.rolegate import Rolegate
 from tests.bench.scenarios import LUA, PACED_CONNECTIONS, TIMER_MS
-from tests.bench.upstream import Upstream
 
 GOOD_PER_S = 2_000
 FLOOD_CONNECTIONS = 32
+CONTESTANTS = (who.OURS, who.ENVOY, who.HAPROXY)
+
 ALONE = "nothing else"
+NO_TOKEN = "no token"
+ONE_FORGED = "one forged token"
+EACH_ANOTHER = "forged tokens, each another"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +35,16 @@ class Beside:
     bad_per_s: float
 
 
+Flooded = dict[str, dict[str, list[Beside]]]
+"""By what came beside the good requests and by contestant, one measurement per round."""
+
+
 def floods(credentials: Credentials) -> dict[str, Load]:
     """Return what comes beside the good requests."""
     return {
-        "no token": Load(is_refused=True, connections=FLOOD_CONNECTIONS),
-        "one forged token": Load(token=credentials.forged, is_refused=True, connections=FLOOD_CONNECTIONS),
-        "forged tokens, each another": Load(
+        NO_TOKEN: Load(is_refused=True, connections=FLOOD_CONNECTIONS),
+        ONE_FORGED: Load(token=credentials.forged, is_refused=True, connections=FLOOD_CONNECTIONS),
+        EACH_ANOTHER: Load(
             script=LUA / "flood.lua",
             arguments=(credentials.good,),
             is_refused=True,
@@ -45,29 +54,40 @@ def floods(credentials: Credentials) -> dict[str, Load]:
 
 
 def beside_floods(
-    upstream: Upstream, credentials: Credentials, rounds: int, seconds: float, say: Callable[[str], None]
-) -> dict[str, list[Beside]]:
-    """Return by what came beside them how the good requests fared, once per round."""
+    contestants: dict[str, Runner],
+    credentials: Credentials,
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+) -> Flooded:
+    """Return how the good requests fared with each contestant."""
     good = Load(
         token=credentials.good,
         connections=PACED_CONNECTIONS,
         script=LUA / "pace.lua",
         arguments=(f"{PACED_CONNECTIONS / GOOD_PER_S * 1e3 - TIMER_MS:.3f}",),
     )
-    found: dict[str, list[Beside]] = {ALONE: [], **{name: [] for name in floods(credentials)}}
-    with Rolegate(upstream.port, credentials) as proxy:
-        run_wrk(proxy.port, good, 1)
-        for number in range(rounds):
-            say(f"floods, round {number + 1} of {rounds}")
-            found[ALONE].append(Beside(good=_good(run_wrk(proxy.port, good, seconds)), bad_per_s=0.0))
-            for name, load in floods(credentials).items():
-                with flooded(proxy.port, load, seconds + 1) as flood:
-                    answers = _good(run_wrk(proxy.port, good, seconds))
-                    bad = parse_wrk(flood.communicate(timeout=seconds + 60)[0])
-                if bad.not_success != bad.requests:
-                    raise BenchmarkError(f"of a flood ({name}) not everything was refused: {bad}")
-                found[name].append(Beside(good=answers, bad_per_s=bad.requests_per_s))
+    found: Flooded = {name: {} for name in (ALONE, *floods(credentials))}
+    for contestant in contestants.values():
+        run_wrk(contestant.port, good, 1)
+    for number in range(rounds):
+        say(f"floods, round {number + 1} of {rounds}")
+        for name, contestant in contestants.items():
+            alone = Beside(good=_good(run_wrk(contestant.port, good, seconds)), bad_per_s=0.0)
+            found[ALONE].setdefault(name, []).append(alone)
+            for kind, bad in floods(credentials).items():
+                beside = _beside(contestant.port, good, bad, seconds)
+                found[kind].setdefault(name, []).append(beside)
     return found
+
+
+def _beside(port: int, good: Load, bad: Load, seconds: float) -> Beside:
+    with flooded(port, bad, seconds + 1) as flood:
+        answers = _good(run_wrk(port, good, seconds))
+        refused = parse_wrk(flood.communicate(timeout=seconds + 60)[0])
+    if refused.not_success != refused.requests:
+        raise BenchmarkError(f"port {port} did not refuse everything of a flood: {refused}")
+    return Beside(good=answers, bad_per_s=refused.requests_per_s)
 
 
 @contextmanager

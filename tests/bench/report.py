@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tests.bench import contestants as who
 from tests.bench.bodies import Passed
-from tests.bench.flood import Beside
+from tests.bench.flood import Flooded
 from tests.bench.idle import Memory
 from tests.bench.load import Sample
 from tests.bench.results import Results
@@ -181,20 +181,22 @@ def scaling_table(scaled: dict[str, list[Taken]]) -> Table:
     return Table(title="Workers, everything on the same cores", header=header, rows=rows)
 
 
-def floods_table(flooded: dict[str, list[Beside]]) -> Table:
+def floods_table(flooded: Flooded) -> Table:
     """Return how good requests fare beside bad ones."""
     rows = [
         [
+            kind,
             name,
             f"{median(each.bad_per_s for each in taken):,.0f}",
             f"{median(each.good.requests_per_s for each in taken):,.0f}",
             f"{median(each.good.p50_ms for each in taken):.2f}",
             f"{median(each.good.p99_ms for each in taken):.2f}",
         ]
-        for name, taken in flooded.items()
+        for kind, by_contestant in flooded.items()
+        for name, taken in by_contestant.items()
     ]
-    header = ("beside", "refused/s", "good/s", "p50 ms", "p99 ms")
-    return Table(title="Good requests beside a flood, one worker", header=header, rows=rows)
+    header = ("beside", "proxy", "refused/s", "good/s", "p50 ms", "p99 ms")
+    return Table(title="Good requests beside a flood", header=header, rows=rows)
 
 
 def targets_table(found: Sequence[Verdict]) -> Table:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from tests.bench.bodies import Passed
-from tests.bench.flood import Beside
+from tests.bench.flood import Flooded
 from tests.bench.idle import Memory
 from tests.bench.scenarios import Measured
 from tests.bench.workers import Taken
@@ -17,5 +17,5 @@ class Results:
     memory: dict[str, Memory] = field(default_factory=dict)
     passed: dict[str, Passed] = field(default_factory=dict)
     scaled: dict[str, list[Taken]] = field(default_factory=dict)
-    flooded: dict[str, list[Beside]] = field(default_factory=dict)
+    flooded: Flooded = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from tests.bench import contestants as who
+from tests.bench.flood import EACH_ANOTHER, ONE_FORGED, Beside, Flooded
 from tests.bench.idle import Memory
 from tests.bench.load import Sample
 from tests.bench.results import Results
@@ -122,6 +123,7 @@ TARGETS = (
 )
 
 MIN_SCALING = 1.8
+MAX_BESIDE_A_FLOOD = 0.5
 MAX_IDLE_MIB = 60
 MAX_CONNECTION_KIB = 12
 
@@ -130,6 +132,7 @@ def verdicts(results: Results) -> list[Verdict]:
     """Return what became of every promise."""
     return [
         *(verdict(target, results.measured) for target in TARGETS),
+        *flood_verdicts(results.flooded),
         scaling_verdict(results.scaled),
         *memory_verdicts(results.memory),
     ]
@@ -146,20 +149,39 @@ def ratios(target: Target, measured: Measured) -> list[float]:
 
 def verdict(target: Target, measured: Measured) -> Verdict:
     """Return what became of one promise: the median of the rounds counts."""
-    found = ratios(target, measured)
-    limit = f"≤ {target.at_most:g}" if target.at_most is not None else f"≥ {target.at_least:g}"
+    return _ratio(target.words, ratios(target, measured), at_most=target.at_most, at_least=target.at_least)
+
+
+def flood_verdicts(flooded: Flooded) -> list[Verdict]:
+    """Return what became of the promise that a flood of bad tokens does not slow good ones much."""
+    return [
+        _ratio(
+            f"p99 of good tokens beside a flood of bad ones ({kind}) against Envoy's",
+            _p99_ratios(flooded.get(kind, {})),
+            at_most=MAX_BESIDE_A_FLOOD,
+        )
+        for kind in (ONE_FORGED, EACH_ANOTHER)
+    ]
+
+
+def _p99_ratios(taken: dict[str, list[Beside]]) -> list[float]:
+    pairs = zip(taken.get(who.OURS, ()), taken.get(who.ENVOY, ()), strict=False)
+    return [ours.good.p99_ms / theirs.good.p99_ms for ours, theirs in pairs]
+
+
+def _ratio(
+    words: str, found: list[float], *, at_most: float | None = None, at_least: float | None = None
+) -> Verdict:
+    limit = f"≤ {at_most:g}" if at_most is not None else f"≥ {at_least:g}"
     if not found:
-        return Verdict(words=target.words, limit=limit, measured="-", spread="-", is_met=None)
+        return Verdict(words=words, limit=limit, measured="-", spread="-", is_met=None)
     middle = median(found)
-    is_met = (target.at_most is None or middle <= target.at_most) and (
-        target.at_least is None or middle >= target.at_least
-    )
     return Verdict(
-        words=target.words,
+        words=words,
         limit=limit,
         measured=f"{middle:.2f}",
         spread=spread(found),
-        is_met=is_met,
+        is_met=(at_most is None or middle <= at_most) and (at_least is None or middle >= at_least),
     )
 
 
@@ -169,12 +191,8 @@ def scaling_verdict(scaled: dict[str, list[Taken]]) -> Verdict:
         two.requests_per_s / one.requests_per_s
         for one, two in zip(scaled.get(ONE, ()), scaled.get(TWO, ()), strict=True)
     ]
-    return Verdict(
-        words="two workers on two cores, requests per second against one on one",
-        limit=f"≥ {MIN_SCALING:g}",
-        measured=f"{median(found):.2f}" if found else "-",
-        spread=spread(found) if found else "-",
-        is_met=median(found) >= MIN_SCALING if found else None,
+    return _ratio(
+        "two workers on two cores, requests per second against one on one", found, at_least=MIN_SCALING
     )
 
 

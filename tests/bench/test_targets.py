@@ -3,11 +3,13 @@
 import pytest
 
 from tests.bench import contestants as who
+from tests.bench.flood import EACH_ANOTHER, ONE_FORGED, Beside
 from tests.bench.idle import Memory
+from tests.bench.load import Answers
 from tests.bench.results import Results
 from tests.bench.samples import sample
 from tests.bench.scenarios import SCENARIOS, Measured
-from tests.bench.targets import TARGETS, Verdict, scaling_verdict, verdicts
+from tests.bench.targets import TARGETS, Verdict, flood_verdicts, scaling_verdict, verdicts
 from tests.bench.workers import ONE, TWO, Taken
 
 
@@ -69,6 +71,29 @@ def test_a_second_core_is_judged_round_by_round() -> None:
     fair = scaling_verdict({ONE: at(100.0, 200.0, 100.0), TWO: at(180.0, 320.0, 200.0)})
     assert (fair.measured, fair.spread, fair.is_met) == ("1.80", "1.60 to 2.00", True)
     assert scaling_verdict({ONE: at(100.0), TWO: at(179.0)}).is_met is False
+
+
+def test_flood_is_judged_by_how_long_good_requests_wait_at_the_worst() -> None:
+    def waits(*p99s_ms: float) -> list[Beside]:
+        return [
+            Beside(
+                good=Answers(
+                    requests=1, requests_per_s=1.0, not_success=0, errors=0, p50_ms=9.0, p99_ms=p99_ms
+                ),
+                bad_per_s=1.0,
+            )
+            for p99_ms in p99s_ms
+        ]
+
+    one, each_another = flood_verdicts(
+        {
+            ONE_FORGED: {who.OURS: waits(2.0, 9.0, 1.0), who.ENVOY: waits(4.0, 4.0, 4.0)},
+            EACH_ANOTHER: {who.OURS: waits(2.1), who.ENVOY: waits(4.0)},
+        }
+    )
+    assert (one.measured, one.spread, one.is_met) == ("0.50", "0.25 to 2.25", True)
+    assert (each_another.measured, each_another.is_met) == ("0.53", False)
+    assert {verdict.is_met for verdict in flood_verdicts({})} == {None}
 
 
 def test_every_target_names_what_is_measured() -> None:

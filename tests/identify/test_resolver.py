@@ -8,6 +8,7 @@ from proxy.identify.fetch import HttpFetch
 from proxy.identify.issuers import Issuer, KeyTimes
 from proxy.identify.keyring import KeyRing
 from proxy.identify.resolver import Resolver
+from proxy.identify.turnstile import Turnstile
 from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
@@ -40,7 +41,7 @@ class Scene:
         return self.resolver.find(token, self.clock())
 
     async def fetch(self, token: bytes) -> Identity | Decision:
-        return await self.resolver.fetch(token, self.clock)
+        return await self.resolver.fetch(token, "192.0.2.1", self.clock)
 
     async def close(self) -> None:
         await self.owner.close()
@@ -409,3 +410,86 @@ async def test_a_refusal_that_newer_keys_may_lift_is_asked_for_each_time(scene: 
     credential = Credential(token)
     scene.resolver.remember(credential, DENIALS[Reason.KEY_UNKNOWN], scene.clock())
     assert scene.resolver.recall(credential, scene.clock()) is None
+
+
+def a_bad_one(scene: Scene, number: int) -> bytes:
+    """Return a token of a known key that has not signed it."""
+    return scene.token(sub=f"s{number}")[:-6] + b"AAAAAA"
+
+
+@pytest.fixture
+async def guarded(scene: Scene) -> Scene:
+    """A scene with a turnstile and with keys."""
+    await scene.ring.prefetch()
+    scene.resolver.turnstile = Turnstile(2)
+    return scene
+
+
+async def test_only_so_many_tokens_are_looked_at_in_vain_in_one_turn(guarded: Scene) -> None:
+    answers = [guarded.find(a_bad_one(guarded, number)) for number in range(10)]
+    assert answers == [DENIALS[Reason.SIGNATURE_INVALID]] * 2 + [None] * 8
+    assert guarded.resolver.verifications == 2
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert guarded.find(a_bad_one(guarded, 10)) is DENIALS[Reason.SIGNATURE_INVALID]
+
+
+async def test_good_tokens_are_looked_at_as_they_come(guarded: Scene) -> None:
+    answers = [guarded.find(guarded.token(sub=f"s{number}")) for number in range(10)]
+    assert all(isinstance(answer, Identity) for answer in answers)
+    assert guarded.resolver.waited == 0
+
+
+async def test_what_is_known_does_not_wait(guarded: Scene) -> None:
+    good, bad, unknown = guarded.token(), a_bad_one(guarded, 0), guarded.token(sub="new")
+    identity = guarded.find(good)
+    assert guarded.find(bad) is DENIALS[Reason.SIGNATURE_INVALID]
+    guarded.resolver.turnstile = Turnstile(0)  # lets nobody through
+    assert guarded.find(good) is identity
+    assert guarded.find(bad) is DENIALS[Reason.SIGNATURE_INVALID]
+    assert guarded.find(unknown) is None
+    assert guarded.find(b"x" * 16_385) is DENIALS[Reason.TOKEN_TOO_LARGE]
+
+
+async def test_a_token_that_waits_on_many_connections_is_looked_at_once(guarded: Scene) -> None:
+    good, bad = guarded.token(), a_bad_one(guarded, 0)
+    for number in (1, 2):
+        guarded.find(a_bad_one(guarded, number))
+    assert guarded.find(good) is None
+    before, misses = guarded.resolver.verifications, guarded.resolver.cache.misses
+    answers = await asyncio.gather(*(guarded.fetch(token) for token in (good, bad) * 10))
+    assert guarded.resolver.verifications == before + 2
+    assert set(answers[1::2]) == {DENIALS[Reason.SIGNATURE_INVALID]}
+    assert len(set(map(id, answers[0::2]))) == 1
+    assert isinstance(answers[0], Identity)
+    assert guarded.resolver.cache.misses == misses
+    assert guarded.resolver.waited >= 18
+
+
+async def test_tokens_that_waited_for_keys_are_not_looked_at_all_at_once(scene: Scene) -> None:
+    scene.resolver.turnstile = Turnstile(2)
+    scene.provider.gate = asyncio.Event()
+    tokens = [a_bad_one(scene, number) for number in range(30)]
+    asking = [scene.owner.spawn(scene.fetch(token), name="ask") for token in tokens]
+    await asyncio.sleep(0.05)
+    assert scene.resolver.verifications == 30  # in vain: there are no keys yet
+    scene.provider.gate.set()
+    most = 0
+    while not all(task.done() for task in asking):
+        before = scene.resolver.verifications
+        await asyncio.sleep(0)
+        most = max(most, scene.resolver.verifications - before)
+    assert most <= 4
+    assert {task.result() for task in asking} == {DENIALS[Reason.SIGNATURE_INVALID]}
+    assert scene.provider.fetches == 1
+
+
+async def test_who_replaces_a_resolver_goes_on_counting_those_who_waited(guarded: Scene) -> None:
+    assert guarded.resolver.turnstile is not None
+    guarded.resolver.turnstile.waited = 7
+    issuers = guarded.resolver._by_url.values()
+    builder = a_builder(guarded.mapper)
+    for turnstile, counted in ((Turnstile(), 7), (None, 0)):
+        following = Resolver(issuers, guarded.ring, TokenCache(1), builder, turnstile=turnstile)
+        following.count_on(guarded.resolver)
+        assert following.waited == counted

@@ -2,22 +2,46 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
+import pytest
+
+from proxy.identify.turnstile import Turnstile
 from proxy.model.decision import Reason
-from tests.kit.local_proxy import HOST, LocalProxy, get, token
+from tests.kit.local_proxy import HOST, LocalProxy, get, token, until
 from tests.kit.recorder import RecordingUpstream
 from tests.kit.scripted import ScriptedClient
 
+CROWD = 60
 
-def with_token(presented: str) -> bytes:
-    return f"GET / HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {presented}\r\n\r\n".encode()
+
+def with_token(presented: str, client: str = "198.51.100.1") -> bytes:
+    lines = f"Host: {HOST}\r\nX-Forwarded-For: {client}\r\nAuthorization: Bearer {presented}"
+    return f"GET / HTTP/1.1\r\n{lines}\r\n\r\n".encode()
+
+
+def forged(number: int) -> str:
+    return token(f"forged-{number}")[:-6] + "AAAAAA"
+
+
+@asynccontextmanager
+async def clients(proxy: LocalProxy, count: int) -> AsyncIterator[list[ScriptedClient]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(ScriptedClient(proxy.port)) for _ in range(count)]
+
+
+def let_nobody_through(proxy: LocalProxy) -> Turnstile:
+    """Return the turnstile at which every unknown token waits from now on."""
+    turnstile = proxy.proxy.resolver.turnstile = Turnstile(0)
+    return turnstile
 
 
 def bad_tokens(count: int) -> list[str]:
     """Return tokens of every kind of badness, each another one."""
     now = int(time.time())
-    kinds = [
-        lambda number: token(f"forged-{number}")[:-6] + "AAAAAA",
+    kinds: list[Callable[[int], str]] = [
+        forged,
         lambda number: token(f"expired-{number}", exp=now - 3600, iat=now - 7200),
         lambda number: token(f"foreign-{number}", iss="https://elsewhere.example.com"),
         lambda number: f"not.a.token-{number}",
@@ -78,3 +102,113 @@ async def test_what_says_itself_that_it_has_expired_meets_no_signature_check() -
         response = await client.request(with_token(old))
         assert response.status == 401
         assert Reason.TOKEN_EXPIRED.value.encode() in response.body
+
+
+@pytest.mark.parametrize(
+    ("is_known", "client"), [(True, "2001:db8::1"), (False, "203.0.113.5")], ids=["known", "new client"]
+)
+async def test_a_good_request_does_not_wait_for_those_before_it_to_be_refused(
+    is_known: bool, client: str
+) -> None:
+    """What is decided first is on record first."""
+    good = with_token(token("good"), client)
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"trusted_proxies": ["127.0.0.1/32"]}) as proxy,
+        ScriptedClient(proxy.port) as asking,
+        clients(proxy, CROWD) as crowd,
+    ):
+        if is_known:
+            await asking.request(good)
+        before = len(proxy.records("decision"))
+        for number, flooding in enumerate(crowd):
+            # One network of IPv6 is one client, whatever its addresses.
+            flooding.writer.write(with_token(forged(number), f"2001:db8::{number:x}"))
+        response = await asking.request(good)
+        assert response.status == 200
+        assert {(await flooding.read_response()).status for flooding in crowd} == {401}
+        await proxy.until_quiet()
+        decided = [record["decision"] == "allow" for record in proxy.records("decision")[before:]]
+        assert len(decided) == CROWD + 1
+        assert decided.index(True) < CROWD / 2
+        assert len(upstream.requests) == 1 + is_known
+
+
+async def test_while_unknown_tokens_wait_known_ones_are_answered() -> None:
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+        ScriptedClient(proxy.port) as stranger,
+    ):
+        good, bad = with_token(token("known")), with_token(forged(0))
+        assert (await client.request(good)).status == 200
+        assert (await client.request(bad)).status == 401
+        turnstile = let_nobody_through(proxy)
+        await stranger.send(with_token(forged(1)))
+        await until(lambda: turnstile.waited == 1, what="the wait")
+        for _ in range(3):
+            assert (await client.request(good)).status == 200
+            assert (await client.request(bad)).status == 401
+        assert turnstile.waited == 1
+        assert proxy.in_flight == 1
+
+
+async def test_who_leaves_while_waiting_is_not_waited_for() -> None:
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        clients(proxy, CROWD) as crowd,
+    ):
+        turnstile, tasks = let_nobody_through(proxy), len(proxy.proxy._tasks)
+        for number, client in enumerate(crowd):
+            await client.send(with_token(token(f"new-{number}")))
+        await until(lambda: turnstile.waited == CROWD, what="the wait")
+        for client in crowd:
+            client.reset()
+        await proxy.until_quiet()
+        assert proxy.reasons == [("decision", "client-gone")] * CROWD
+        await until(lambda: len(proxy.proxy._tasks) == tasks, what="the end of the tasks")
+        assert turnstile._queues == {}
+        assert proxy.proxy.resolver.verifications == 0
+        assert upstream.byte_count == 0
+
+
+async def test_a_body_that_does_not_come_ends_the_wait() -> None:
+    head = (
+        with_token(token("new"))
+        .replace(b"GET", b"POST")
+        .replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\n")
+    )
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url, listen={"timeouts": {"body_idle": "300ms"}}) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        turnstile, tasks = let_nobody_through(proxy), len(proxy.proxy._tasks)
+        assert (await client.request(head)).status == 408
+        await proxy.until_quiet()
+        assert proxy.reasons == [("decision", "request-timeout")]
+        await until(lambda: len(proxy.proxy._tasks) == tasks, what="the end of the task")
+        assert (turnstile.waited, turnstile._queues) == (1, {})
+        assert upstream.byte_count == 0
+
+
+async def test_a_token_that_waited_is_answered_as_any_other() -> None:
+    """The turnstile makes wait and decides nothing."""
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        clients(proxy, 2 * CROWD) as crowd,
+    ):
+        for number, client in enumerate(crowd):
+            client.writer.write(with_token(token(f"new-{number}") if number % 2 else forged(number)))
+        statuses = [(await client.read_response()).status for client in crowd]
+        assert statuses == [401, 200] * CROWD
+        await proxy.until_quiet()
+        assert proxy.proxy.resolver.waited > 0
+        assert len(proxy.records("decision")) == 2 * CROWD
+        assert len(proxy.records("outcome")) == len(upstream.requests) == CROWD
+        seen = b"".join(upstream.requests)
+        for number in range(1, 2 * CROWD, 2):
+            assert seen.count(f"\r\nX-Rolegate-Subject: new-{number}\r\n".encode()) == 1
