@@ -136,7 +136,7 @@ class Ending(Flow):
         self.reason = reason
         self.status = status
         if self._was_allowed:
-            self._record_outcome()
+            self._record_outcome(self._elapsed_s())
         elif self.decision is None:
             self._decide_unasked(reason)
 
@@ -166,13 +166,17 @@ class Ending(Flow):
         self._environment.in_flight -= 1
         if self._place is not None:
             self._place.leave()
+        duration_s = self._elapsed_s()
         try:
             if self._was_allowed:
-                self._record_outcome()
-            self._counts().answered(self.status, self._environment.clock() - self.started_at)
+                self._record_outcome(duration_s)
+            self._counts().answered(self.status, duration_s)
         finally:
             self._client.finish(keep_alive=self._reply.keep_alive and self._request_complete)
 
-    def _record_outcome(self) -> None:
-        self._environment.trail.outcome(self, self._environment.clock() - self.started_at)
+    def _elapsed_s(self) -> float:
+        return self._environment.clock() - self.started_at
+
+    def _record_outcome(self, duration_s: float) -> None:
+        self._environment.trail.outcome(self, duration_s)
         self._counts().ended(self.reason, self.bytes_in, self.bytes_out)

@@ -247,7 +247,7 @@ class Exchange(Relaying):
             return
         self._was_allowed = True
         if self._has_ended:
-            self._record_outcome()
+            self._record_outcome(self._elapsed_s())
             return
         if self._early_failure is not None:
             self._fail(self._early_failure)
@@ -263,7 +263,7 @@ class Exchange(Relaying):
         self._was_allowed = self.decision.allowed and self._is_on_record
         if self._has_ended:
             if self._was_allowed:
-                self._record_outcome()
+                self._record_outcome(self._elapsed_s())
             return
         self.reason = Reason.AUDIT_UNAVAILABLE
         self._answer(Reason.AUDIT_UNAVAILABLE)

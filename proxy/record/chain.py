@@ -5,7 +5,7 @@ The hash chain that makes a change of the audit trail show.
 record before. Whoever changes, drops or reorders a line has to rewrite every line after it.
 """
 
-import hashlib
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from proxy.model.audit import VERSION
 
 GENESIS: Final = "0" * 64
 HASH_MEMBER: Final = b',"hash":"'
+END: Final = b'"}\n'
 
 
 class Chain:
@@ -36,14 +37,14 @@ class Chain:
     def seal(self, members: list[str]) -> bytes:
         """Return the lines of several records, numbered and chained, and move the end of the chain."""
         seq, prev = self.seq, self.last_hash
-        lines = []
+        pieces: list[bytes] = []
         for text in members:
             seq += 1
             body = _encoded(f'{{"v":{VERSION},"seq":{seq},{text},"prev":"{prev}"')
-            prev = hashlib.sha256(body + b"}").hexdigest()
-            lines.append(b'%b,"hash":"%b"}\n' % (body, prev.encode()))
+            prev = sha256(body + b"}").hexdigest()
+            pieces += (body, HASH_MEMBER, prev.encode(), END)
         self.seq, self.last_hash = seq, prev
-        return b"".join(lines)
+        return b"".join(pieces)
 
     def __repr__(self) -> str:
         return f"<Chain seq={self.seq} hash={self.last_hash[:12]}…>"
@@ -74,7 +75,7 @@ def check_line(line: bytes, prev: str | None) -> str:
     if not found or not tail.endswith(b'"}'):
         raise ValueError("the line has no hash")
     claimed = tail[:-2].decode("ascii", "replace")
-    if hashlib.sha256(head + b"}").hexdigest() != claimed:
+    if sha256(head + b"}").hexdigest() != claimed:
         raise ValueError("the line was changed after it was written")
     if prev is not None and not head.endswith(b',"prev":"%b"' % prev.encode()):
         raise ValueError("the line does not follow the one before it")
