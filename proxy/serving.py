@@ -21,9 +21,9 @@ log = logging.getLogger("rolegate")
 # 700 new objects, as is the default, costs 4 % of the processor and finds none.
 GC_THRESHOLD = (50_000, 20, 50)
 
-# The pieces of large bodies, of up to 256 KiB, are let go soon after they came. glibc gives such memory back to
-# the kernel at once, and has it filled with zeros again for the next piece: more than half of what 1 MiB costs.
-# It keeps twice the size of the largest block that was ever mapped and let go (mallopt(3), M_MMAP_THRESHOLD).
+# The pieces of large bodies, of up to 256 KiB, are let go soon after they came. glibc gives such memory back
+# to the kernel at once, and has it filled with zeros again for the next piece: half of what 1 MiB costs. It
+# keeps twice the size of the largest block that was ever mapped and let go (mallopt(3), M_MMAP_THRESHOLD).
 LARGE_BLOCK_BYTES = 8 * 1024 * 1024
 
 
@@ -42,7 +42,7 @@ def run_until_stopped(proxy: Proxy, config: Path) -> int:
 
 
 def settle_memory() -> None:
-    """Take what lives as long as the process out of the way of the garbage collector, and keep freed memory."""
+    """Take what lives long out of the way of the garbage collector, and keep memory that is let go."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)

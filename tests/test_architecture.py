@@ -15,10 +15,11 @@ TESTS = ROOT / "tests"
 STEPS = {"accept", "identify", "authorize", "forward", "record"}
 
 # Every part of the proxy, a package or a module of its top level, and the other parts it may import.
-KNOWN_TO_STEPS = {"errors", "model", "resetting", "tasks", "wire"}
+KNOWN_TO_STEPS = {"errors", "interfaces", "model", "resetting", "tasks", "wire"}
 MAY_IMPORT: dict[str, set[str]] = {
     # Pure, or without any knowledge of the rest.
-    "model": set(),
+    "compiled": set(),
+    "model": {"compiled"},
     "errors": {"model"},
     "tasks": set(),
     "asking": set(),
@@ -35,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "forward": KNOWN_TO_STEPS,
     "record": KNOWN_TO_STEPS,
     # The way of one request, in words of its own: pipeline, gate, live.
-    "interfaces": {"model", "wire"},
+    "interfaces": {"compiled", "model", "wire"},
     "live": {"interfaces", "model", "wire"},
     "gate": {"live", "model"},
     "reply": {"interfaces", "model", "wire"},
@@ -54,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors", "model"},
     "control": {"errors", "model", "tasks"},
     # Those who put it together.
-    "administration": {"accept", "control", "model", "tasks", "wire"},
+    "administration": {"accept", "control", "interfaces", "model", "tasks", "wire"},
     "gauges": {"accept", "build", "forward", "identify", "limit", "model", "record", "streams"},
     "assemble": {
         *("accept", "authorize", "control", "forward", "identify", "limit", "record", "settings"),

@@ -1,6 +1,7 @@
 import json
 
 from proxy.forward.forwarder import Forwarder
+from proxy.interfaces import IdentitySource
 from proxy.live import Holder, Live, Passage
 from proxy.model.audit import ANONYMOUS, identity_members
 from proxy.model.credential import Credential
@@ -21,7 +22,7 @@ class NoRoutes:
         return None
 
 
-class NoIdentities:
+class NoIdentities(IdentitySource):
     def recall(self, credential: Credential, now: float) -> Identity | Decision | None:
         return None
 

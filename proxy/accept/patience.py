@@ -14,6 +14,7 @@ from proxy.accept.interfaces import Exchange
 from proxy.accept.pipelining import HeldEvents
 from proxy.accept.progress import Pace, Taking
 from proxy.accept.reading import RequestReader
+from proxy.interfaces import Client
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from proxy.resetting import reset
@@ -26,7 +27,7 @@ NEVER: Final = float("inf")
 NOBODY: Final = Peer(address="")
 
 
-class Patience(asyncio.Protocol):
+class Patience(Client):
     """
     A connection with its deadline.
 
@@ -51,7 +52,6 @@ class Patience(asyncio.Protocol):
         "_requests",
         "_taking",
         "deadline",
-        "is_blocked",
         "transport",
     )
 
