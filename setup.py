@@ -20,7 +20,7 @@ COMPILED = {
         "turnstile"
     ),
     "limit": "admission gcra",
-    "model": "audit credential decision flow peer request route upstream",
+    "model": "audit credential decision flow identity peer request route upstream",
     "record": "chain metrics recorder",
     "wire": (
         "bearer framing headers plain_response reading refusal request_line response target traceparent"

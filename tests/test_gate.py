@@ -1,9 +1,9 @@
 """Who is it, and may they: the order in which the gate answers."""
 
 import time
+from dataclasses import replace
 
 import pytest
-from msgspec.structs import replace
 
 from proxy.gate import find_passage, judge, judge_slowly
 from proxy.interfaces import IdentitySource

@@ -1,10 +1,9 @@
 """Who asks, after the credential was verified."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
-
-import msgspec
 
 
 class IdentityKind(StrEnum):
@@ -15,7 +14,8 @@ class IdentityKind(StrEnum):
     AGENT = "agent"
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Identity:
     """
     A verified caller with the roles its claims give it.
 

@@ -1,8 +1,8 @@
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
-from msgspec.structs import force_setattr
 
 from proxy.authorize.compile import CompiledPolicy, compile_policy
 from proxy.authorize.roles import RoleMapper
@@ -193,10 +193,22 @@ def test_policy_that_cannot_be_meant_does_not_compile(stated: Policy, message: s
         compile_policy(stated, MAPPER)
 
 
+class NoClaims(dict[str, object]):
+    """Claims that break whoever looks at them."""
+
+    def __getitem__(self, name: str) -> object:
+        raise AttributeError(name)
+
+    def get(self, name: str, default: object = None) -> object:
+        raise AttributeError(name)
+
+    def __contains__(self, name: object) -> bool:
+        raise AttributeError(name)
+
+
 def test_condition_that_fails_does_not_become_an_answer() -> None:
     """What cannot answer raises; whoever asked then says no."""
-    broken = an_identity("deployer")
-    force_setattr(broken, "claims", None)
+    broken = replace(an_identity("deployer"), claims=NoClaims())
     with pytest.raises(AttributeError):
         MAIN.decide(broken, a_request(), NOW)
 

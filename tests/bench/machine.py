@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -45,14 +46,22 @@ def versions_line() -> str:
 
 
 def interpreter() -> str:
-    """Return which Python, and whether it was built the optimised way, which is worth a tenth and more."""
-    settings = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
-    built = "with" if "--enable-optimizations" in settings else "without"
+    """Return which Python, and how it was built."""
     libraries = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("uvloop", "httptools", "cryptography")
     )
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{python} built {built} profile-guided optimisation, {libraries}"
+    return (
+        f"{python} {built(sys.base_prefix, str(sysconfig.get_config_var('CONFIG_ARGS') or ''))}, {libraries}"
+    )
+
+
+def built(prefix: str, settings: str) -> str:
+    """Return how the Python below `prefix` was built; the optimised way is worth a tenth."""
+    if prefix == "/usr":
+        return "as the distribution builds it"  # the optimised way, which Debian's settings do not say
+    optimised = "with" if "--enable-optimizations" in settings else "without"
+    return f"built {optimised} profile-guided optimisation"
 
 
 def processor() -> str:

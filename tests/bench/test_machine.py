@@ -1,6 +1,6 @@
 """What is said of the machine."""
 
-from tests.bench.machine import disturbance, interpreter, machine_line, version
+from tests.bench.machine import built, disturbance, interpreter, machine_line, version
 
 
 def test_other_work_is_mentioned() -> None:
@@ -9,7 +9,10 @@ def test_other_work_is_mentioned() -> None:
 
 
 def test_build_of_the_interpreter_is_named() -> None:
-    assert "profile-guided optimisation" in interpreter()
+    assert "built" in interpreter()
+    assert built("/usr/local", "'--enable-optimizations'") == "built with profile-guided optimisation"
+    assert built("/usr/local", "") == "built without profile-guided optimisation"
+    assert built("/usr", "") == "as the distribution builds it"
     assert "cores" in machine_line()
 
 
