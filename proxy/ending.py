@@ -141,8 +141,9 @@ class Ending(Receiver):
 
     def _decide_unasked(self, reason: Reason) -> None:
         """Refuse, whatever would be found out about the token."""
-        if self._asking is not None:
-            self._asking.cancel()
+        asking, self._asking = self._asking, None  # what was cancelled holds on to its frames, and they to us
+        if asking is not None:
+            asking.cancel()
         self._decide(DENIALS[reason])
 
     def _answer(self, reason: Reason) -> None:

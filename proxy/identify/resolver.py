@@ -7,6 +7,7 @@ denial here is prebuilt; the detail is for `explain`.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from proxy.identify import jwt
@@ -132,7 +133,7 @@ class Resolver(IdentitySource):
         if not isinstance(result, Refusal):
             return result
         if turnstile is not None:
-            turnstile.miss()
+            turnstile.count(result)
         if self._may_help(result.reason, result.issuer):
             return None
         self.failures.put(digest, result, now)
@@ -150,8 +151,9 @@ class Resolver(IdentitySource):
         """
         digest = digest_of(unverified_token)
         result = await self._look(unverified_token, digest, client, now)
-        if isinstance(result, Refusal) and result.reason in KEY_REASONS and result.issuer is not None:
-            if self._keys.may_fetch(result.issuer):
+        if isinstance(result, Refusal):
+            # The keys may have come between the look and now; then nothing is fetched, and they count.
+            if self._may_help(result.reason, result.issuer) and result.issuer is not None:
                 await self._keys.refresh(result.issuer)
             result = await self._look(unverified_token, digest, client, now)
         if not isinstance(result, Refusal):
@@ -185,13 +187,22 @@ class Resolver(IdentitySource):
     async def _look(
         self, unverified_token: bytes, digest: bytes, client: str, now: Callable[[], float]
     ) -> Identity | Decision | Refusal:
-        """Look at the token when it is its client's turn."""
-        if self.turnstile is not None:
-            await self.turnstile.wait(client)
-            known = self._known(digest, now())
-            if known is not None:
-                return known
-        return self._verify(unverified_token, digest, now())
+        """Look at the token in its client's turn; a Refusal is one that newer keys may turn into a yes."""
+        look = partial(self._look_now, unverified_token, digest, now)
+        return look() if self.turnstile is None else await self.turnstile.pass_through(client, look)
+
+    def _look_now(
+        self, unverified_token: bytes, digest: bytes, now: Callable[[], float]
+    ) -> Identity | Decision | Refusal:
+        known = self._known(digest, now())
+        if known is not None:
+            return known
+        result = self._verify(unverified_token, digest, now())
+        if not isinstance(result, Refusal) or self._may_help(result.reason, result.issuer):
+            return result
+        # At once, for those who wait with the same token.
+        self.failures.put(digest, result, now())
+        return DENIALS[result.reason]
 
     def _known(self, digest: bytes, now: float) -> Identity | Decision | None:
         """Return what was found meanwhile: the same token may have come on other connections."""

@@ -1,38 +1,57 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
-from proxy.identify.turnstile import Turnstile
+from proxy.identify.interfaces import Refusal
+from proxy.identify.turnstile import LOOKS_PER_TURN, Found, Turnstile
+from proxy.model.decision import DENIALS, Reason
 from proxy.tasks import TaskOwner
+from tests.identify.test_cache import an_identity
 
 ON_BOTH_LOOPS = True
 
+BAD = Refusal(Reason.SIGNATURE_INVALID, "not by that key", "idp")
+REFUSED = DENIALS[Reason.SIGNATURE_INVALID]
+GOOD = an_identity("idp")
+
 
 class Line:
-    """Requests that wait at a turnstile, and the order in which they got through."""
+    """Requests that wait at a turnstile, and the order in which their tokens were looked at."""
 
     def __init__(self, misses_per_turn: int = 2) -> None:
         self.turnstile = Turnstile(misses_per_turn)
-        self.through: list[str] = []
+        self.seen: list[str] = []
         self.owner = TaskOwner()
-        self.tasks: list[asyncio.Task[None]] = []
+        self.tasks: list[asyncio.Task[Found]] = []
 
     async def send(self, *names: str) -> None:
-        """Let requests come in one turn, after misses that shut it; their client stands before the number."""
+        """
+        Let requests come in one turn, after misses that shut it.
+
+        The client stands before the number; a `+` in front of it says that its tokens are good, a `!` that
+        looking at them fails.
+        """
         asyncio.get_running_loop().call_soon(self._shut)
         self.tasks += [self.owner.spawn(self._pass(name), name=name) for name in names]
         await turns(1)
         assert self.turnstile.waited == len(names)
 
-    async def _pass(self, name: str) -> None:
-        await self.turnstile.wait(name.rstrip("0123456789"))
-        self.through.append(name)
+    async def _pass(self, name: str) -> Found:
+        found = GOOD if name.startswith("+") else BAD
+        return await self.turnstile.pass_through(name.rstrip("0123456789"), partial(self._look, name, found))
+
+    def _look(self, name: str, found: Found) -> Found:
+        self.seen.append(name)
+        if name.startswith("!"):
+            raise ZeroDivisionError
+        return found
 
     def _shut(self) -> None:
         while self.turnstile.is_open:
-            self.turnstile.miss()
+            self.turnstile.count(BAD)
 
 
 @asynccontextmanager
@@ -53,51 +72,81 @@ async def test_it_is_open_until_as_many_were_looked_at_in_vain_as_a_turn_allows(
     seen = []
     for _ in range(3):
         seen.append(turnstile.is_open)
-        turnstile.miss()
+        assert turnstile.count(REFUSED)
     seen.append(turnstile.is_open)
     await turns(2)
     assert [*seen, turnstile.is_open] == [True, True, True, False, True]
     assert repr(turnstile) == "<Turnstile [0 waiting, 3 of 3 left]>"
 
 
+@pytest.mark.parametrize(
+    "found", [GOOD, Refusal(Reason.KEYS_UNAVAILABLE, "", "idp"), DENIALS[Reason.KEYS_UNAVAILABLE]]
+)
+async def test_what_is_good_or_has_no_keys_was_not_looked_at_in_vain(found: Found) -> None:
+    turnstile = Turnstile(1)
+    assert not turnstile.count(found)
+    assert turnstile.is_open
+
+
 async def test_who_comes_while_it_is_open_does_not_wait() -> None:
     turnstile = Turnstile(2)
-    await turnstile.wait("a")
-    await turnstile.wait("a")
+    for found in (GOOD, GOOD, GOOD, BAD, BAD):
+        assert turnstile.is_open
+        assert await turnstile.pass_through("a", partial(Line()._look, "a", found)) is found
     assert turnstile.waited == 0
     assert not turnstile.is_open
 
 
-async def test_in_each_turn_as_many_get_through_as_it_allows() -> None:
+async def test_in_each_turn_as_many_are_looked_at_in_vain_as_it_allows() -> None:
+    names = [f"a{number}" for number in range(100)]
     async with a_line() as line:
-        await line.send(*(f"a{number}" for number in range(100)))
-        passed = []
-        while len(line.through) < 100:
-            before = len(line.through)
+        await line.send(*names)
+        seen = []
+        while len(line.seen) < len(names):
+            before = len(line.seen)
             await turns(1)
-            passed.append(len(line.through) - before)
-        assert max(passed) == 2
-        assert line.through == [f"a{number}" for number in range(100)]
+            seen.append(len(line.seen) - before)
+        assert max(seen) == 2
+        assert line.seen == names
         await turns(2)
+        assert {task.result() for task in line.tasks} == {BAD}
         assert line.turnstile.is_open
 
 
-async def test_nobody_gets_ahead_of_those_who_wait() -> None:
+async def test_good_ones_are_looked_at_together_but_not_all_in_one_turn() -> None:
+    names = [f"+a{number}" for number in range(2 * LOOKS_PER_TURN + 1)]
     async with a_line() as line:
-        await line.send(*(f"a{number}" for number in range(20)))
-        while line.turnstile._queues:
+        await line.send(*names)
+        seen = []
+        while len(line.seen) < len(names):
             assert not line.turnstile.is_open
+            before = len(line.seen)
             await turns(1)
-        assert line.turnstile._left <= 2
+            seen.append(len(line.seen) - before)
+        assert [count for count in seen if count] == [LOOKS_PER_TURN, LOOKS_PER_TURN, 1]
+        assert line.turnstile.is_open  # nobody is bad any more, so that nobody has to wait
+        await turns(1)
+        assert [task.result() for task in line.tasks] == [GOOD] * len(names)
 
 
 async def test_clients_take_turns_so_that_one_with_many_keeps_nobody_waiting() -> None:
     async with a_line() as line:
-        await line.send(*(f"flood{number}" for number in range(1000)), "good1", "other1", "good2")
-        while "good2" not in line.through:
+        await line.send(*(f"flood{number}" for number in range(1000)), "one1", "other1", "one2")
+        while "one2" not in line.seen:
             await turns(1)
-        assert [name for name in line.through if not name.startswith("flood")] == ["good1", "other1", "good2"]
-        assert len(line.through) <= 6
+        assert [name for name in line.seen if not name.startswith("flood")] == ["one1", "other1", "one2"]
+        assert len(line.seen) <= 6
+
+
+async def test_who_brings_good_ones_waits_once_for_each_client_that_floods() -> None:
+    floods = [f"{client}{number}" for number in range(10) for client in "abcdefghij"]
+    good = [f"+good{number}" for number in range(30)]
+    async with a_line() as line:
+        await line.send(*floods, *good)
+        while good[-1] not in line.seen:
+            await turns(1)
+        assert [name for name in line.seen if name.startswith("+")] == good
+        assert len(line.seen) <= 30 + 2 * 10
 
 
 async def test_who_gives_up_leaves_nothing_behind_and_takes_nobodys_turn() -> None:
@@ -106,21 +155,21 @@ async def test_who_gives_up_leaves_nothing_behind_and_takes_nobodys_turn() -> No
         for number in (0, 2):
             line.tasks[number].cancel()
         await turns(1)
-        assert repr(line.turnstile) == "<Turnstile [2 waiting, 0 of 1 left]>"
+        assert repr(line.turnstile) == "<Turnstile [1 waiting, 0 of 1 left]>"
         await turns(4)
-        assert line.through == ["a2", "a3"]
+        assert line.seen == ["a2", "a3"]
 
 
-async def test_who_gives_up_in_the_turn_that_would_let_it_through_is_passed_over() -> None:
+async def test_who_gives_up_in_the_turn_that_would_look_is_passed_over() -> None:
     async with a_line(1) as line:
         await line.send("a1", "a2")
         line.tasks[0].cancel()
         line.turnstile._turn()
         await turns(4)
-        assert line.through == ["a2"]
+        assert line.seen == ["a2"]
 
 
-async def test_who_gives_up_when_already_let_through_does_not_go_on() -> None:
+async def test_who_gives_up_when_already_looked_at_is_not_told() -> None:
     async with a_line(1) as line:
         await line.send("a1", "a2")
         line.turnstile._turn()
@@ -128,11 +177,19 @@ async def test_who_gives_up_when_already_let_through_does_not_go_on() -> None:
         with pytest.raises(asyncio.CancelledError):
             await line.tasks[0]
         await turns(4)
-        assert line.through == ["a2"]
+        assert line.seen == ["a1", "a2"]
+
+
+async def test_a_fault_is_told_to_whose_it_is_and_the_others_go_on() -> None:
+    async with a_line() as line:
+        await line.send("a1", "!b1", "a2")
+        with pytest.raises(ZeroDivisionError):
+            await line.tasks[1]
+        assert await line.tasks[2] is BAD
 
 
 async def test_it_runs_only_while_there_is_something_to_do() -> None:
     turnstile = Turnstile(2)
-    turnstile.miss()
+    turnstile.count(BAD)
     await turns(3)
     assert not turnstile._is_turning

@@ -1,6 +1,7 @@
 """A flood of bad tokens beside good requests: refused cheaply, and nobody else notices."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +10,7 @@ import pytest
 
 from proxy.identify.turnstile import Turnstile
 from proxy.model.decision import Reason
+from proxy.pipeline import Exchange
 from tests.kit.local_proxy import HOST, LocalProxy, get, token, until
 from tests.kit.recorder import RecordingUpstream
 from tests.kit.scripted import ScriptedClient
@@ -35,6 +37,10 @@ def let_nobody_through(proxy: LocalProxy) -> Turnstile:
     """Return the turnstile at which every unknown token waits from now on."""
     turnstile = proxy.proxy.resolver.turnstile = Turnstile(0)
     return turnstile
+
+
+def count_of_exchanges() -> int:
+    return sum(isinstance(one, Exchange) for one in gc.get_objects())
 
 
 def bad_tokens(count: int) -> list[str]:
@@ -172,6 +178,31 @@ async def test_who_leaves_while_waiting_is_not_waited_for() -> None:
         assert turnstile._queues == {}
         assert proxy.proxy.resolver.verifications == 0
         assert upstream.byte_count == 0
+
+
+async def test_who_left_while_waiting_is_let_go_and_does_not_wait_for_the_collector() -> None:
+    """What a cancelled task raised holds on to its frames; with an early body that is a lot to keep."""
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        clients(proxy, CROWD) as crowd,
+    ):
+        turnstile, tasks = let_nobody_through(proxy), len(proxy.proxy._tasks)
+        gc.collect()
+        gc.disable()
+        try:
+            for number, client in enumerate(crowd):
+                await client.send(with_token(token(f"new-{number}")))
+            await until(lambda: turnstile.waited == CROWD, what="the wait")
+            assert count_of_exchanges() == CROWD
+            for client in crowd:
+                client.reset()
+            await proxy.until_quiet()
+            await until(lambda: len(proxy.proxy._tasks) == tasks, what="the end of the tasks")
+            await asyncio.sleep(0.05)
+            assert count_of_exchanges() == 0
+        finally:
+            gc.enable()
 
 
 async def test_a_body_that_does_not_come_ends_the_wait() -> None:
