@@ -1,5 +1,5 @@
 """
-What the gate and the pipeline need of the steps, in their own words.
+What the gate and the pipeline need of the steps, and what the steps tell them of a request.
 
 Nothing here is implemented; `assemble.py` puts the steps in. What every request passes is a base class, which
 those who implement it name; the rest is a protocol, which they need not know.
