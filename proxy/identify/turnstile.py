@@ -4,7 +4,8 @@ How many tokens that nobody knows are looked at in one turn of the event loop.
 Law: it makes tokens wait and decides nothing. A signature costs more than everything else about a
 request, and anybody can send bad ones; without this, requests whose tokens are known would wait behind a
 verification for every connection of a flood. Each client has a queue of its own. They take turns, and
-whoever brings a good token goes on: a new one waits for a bad one of each client that floods, once.
+whoever brings good ones goes on for as many as a turn has: a new one waits for a bad one of each client
+that floods, once for each of those turns.
 """
 
 from asyncio import Future, get_running_loop
@@ -92,6 +93,10 @@ class Turnstile:
             if not self._queues or self._left <= 0:
                 break
             self._serve_next()
+        else:
+            # A client that always has another good one must not keep everybody else waiting.
+            if self._queues:
+                self._queues.move_to_end(next(iter(self._queues)))
         if self._queues and self._misses_per_turn > 0:
             self._turn_soon()
 
