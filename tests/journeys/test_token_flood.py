@@ -160,21 +160,33 @@ async def test_while_unknown_tokens_wait_known_ones_are_answered() -> None:
         assert proxy.in_flight == 1
 
 
+async def all_wait(proxy: LocalProxy, crowd: list[ScriptedClient]) -> Turnstile:
+    """Let everybody wait with a token of its own that is good."""
+    turnstile = let_nobody_through(proxy)
+    for number, client in enumerate(crowd):
+        await client.send(with_token(token(f"new-{number}")))
+    await until(lambda: turnstile.waited == len(crowd), what="the wait")
+    return turnstile
+
+
+async def all_leave(proxy: LocalProxy, crowd: list[ScriptedClient], tasks: int) -> None:
+    """Return when everybody has left, and `tasks` are all that run."""
+    for client in crowd:
+        client.reset()
+    await proxy.until_quiet()
+    await until(lambda: len(proxy.proxy._tasks) == tasks, what="the end of the tasks")
+
+
 async def test_who_leaves_while_waiting_is_not_waited_for() -> None:
     async with (
         RecordingUpstream() as upstream,
         LocalProxy(upstream.url) as proxy,
         clients(proxy, CROWD) as crowd,
     ):
-        turnstile, tasks = let_nobody_through(proxy), len(proxy.proxy._tasks)
-        for number, client in enumerate(crowd):
-            await client.send(with_token(token(f"new-{number}")))
-        await until(lambda: turnstile.waited == CROWD, what="the wait")
-        for client in crowd:
-            client.reset()
-        await proxy.until_quiet()
+        tasks = len(proxy.proxy._tasks)
+        turnstile = await all_wait(proxy, crowd)
+        await all_leave(proxy, crowd, tasks)
         assert proxy.reasons == [("decision", "client-gone")] * CROWD
-        await until(lambda: len(proxy.proxy._tasks) == tasks, what="the end of the tasks")
         assert turnstile._queues == {}
         assert proxy.proxy.resolver.verifications == 0
         assert upstream.byte_count == 0
@@ -187,18 +199,13 @@ async def test_who_left_while_waiting_is_let_go_and_does_not_wait_for_the_collec
         LocalProxy(upstream.url) as proxy,
         clients(proxy, CROWD) as crowd,
     ):
-        turnstile, tasks = let_nobody_through(proxy), len(proxy.proxy._tasks)
+        tasks = len(proxy.proxy._tasks)
         gc.collect()
         gc.disable()
         try:
-            for number, client in enumerate(crowd):
-                await client.send(with_token(token(f"new-{number}")))
-            await until(lambda: turnstile.waited == CROWD, what="the wait")
+            await all_wait(proxy, crowd)
             assert count_of_exchanges() == CROWD
-            for client in crowd:
-                client.reset()
-            await proxy.until_quiet()
-            await until(lambda: len(proxy.proxy._tasks) == tasks, what="the end of the tasks")
+            await all_leave(proxy, crowd, tasks)
             await asyncio.sleep(0.05)
             assert count_of_exchanges() == 0
         finally:
