@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+import yaml
 
 from proxy.identify.turnstile import Turnstile
 from proxy.model.decision import Reason
 from proxy.pipeline import Exchange
+from proxy.settings.load import load
 from tests.kit.local_proxy import HOST, LocalProxy, get, token, until
 from tests.kit.recorder import RecordingUpstream
 from tests.kit.scripted import ScriptedClient
@@ -37,6 +39,12 @@ def let_nobody_through(proxy: LocalProxy) -> Turnstile:
     """Return the turnstile at which every unknown token waits from now on."""
     turnstile = proxy.proxy.resolver.turnstile = Turnstile(0)
     return turnstile
+
+
+def let_through(turnstile: Turnstile) -> None:
+    """Let those who wait have their turn after all."""
+    turnstile._misses_per_turn = 2
+    turnstile._turn_soon()
 
 
 def count_of_exchanges() -> int:
@@ -250,3 +258,45 @@ async def test_a_token_that_waited_is_answered_as_any_other() -> None:
         seen = b"".join(upstream.requests)
         for number in range(1, 2 * CROWD, 2):
             assert seen.count(f"\r\nX-Rolegate-Subject: new-{number}\r\n".encode()) == 1
+
+
+@pytest.mark.interpreted
+async def test_a_fault_while_a_token_is_looked_at_in_its_turn_is_a_recorded_no(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        clients(proxy, 5) as crowd,
+    ):
+        turnstile = await all_wait(proxy, crowd)
+        monkeypatch.setattr("proxy.identify.resolver.Resolver._verify", fail)
+        let_through(turnstile)
+        assert {(await client.read_response()).status for client in crowd} == {500}
+        await proxy.until_quiet()
+        assert proxy.reasons == [("decision", "internal-error")] * 5
+        assert upstream.byte_count == 0
+
+
+async def test_who_waits_across_a_reload_keeps_the_configuration_it_came_with() -> None:
+    async with (
+        RecordingUpstream() as before,
+        RecordingUpstream() as after,
+        LocalProxy(before.url) as proxy,
+        clients(proxy, 5) as crowd,
+        ScriptedClient(proxy.port) as newcomer,
+    ):
+        turnstile = await all_wait(proxy, crowd)
+        proxy.configuration["upstreams"] = {"api": {"url": after.url}}
+        path = proxy.folder / "next.yaml"
+        path.write_text(yaml.safe_dump(proxy.configuration))
+        await proxy.proxy.reload(load(path))
+        assert (await newcomer.request(with_token(token("newcomer")))).status == 200
+        let_through(turnstile)
+        assert [(await client.read_response()).status for client in crowd] == [200] * 5
+        assert (len(before.requests), len(after.requests)) == (5, 1)
+        await proxy.until_quiet()
+        assert len(proxy.records("decision")) == len(proxy.records("outcome")) == 6
