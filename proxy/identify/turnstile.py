@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.identify.interfaces import Refusal
-from proxy.model.decision import Decision, Reason
+from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
 
 MISSES_PER_TURN: Final = 2
@@ -22,6 +22,9 @@ MISSES_PER_TURN: Final = 2
 
 LOOKS_PER_TURN: Final = 16
 """Tokens from the queues looked at in one turn, good ones too: as much work as a busy turn has otherwise."""
+
+PATIENCE_S: Final = 5.0
+"""So long a token waits for its turn, as for a fetch of keys; then it is refused, which nobody remembers."""
 
 Found = Identity | Decision | Refusal
 Look = Callable[[], Found]
@@ -35,10 +38,11 @@ class Turnstile:
     for one that was given up.
     """
 
-    __slots__ = ("_is_turning", "_left", "_misses_per_turn", "_queues", "waited")
+    __slots__ = ("_is_turning", "_left", "_misses_per_turn", "_patience_s", "_queues", "waited")
 
-    def __init__(self, misses_per_turn: int = MISSES_PER_TURN) -> None:
+    def __init__(self, misses_per_turn: int = MISSES_PER_TURN, patience_s: float = PATIENCE_S) -> None:
         self._misses_per_turn = misses_per_turn
+        self._patience_s = patience_s
         self._left = misses_per_turn
         self._queues: OrderedDict[str, OrderedDict[Future[Found], Look]] = OrderedDict()
         self._is_turning = False
@@ -59,18 +63,21 @@ class Turnstile:
         return True
 
     async def pass_through(self, client: str, look: Look) -> Found:
-        """Return what `look` finds, called when it is the turn of `client`."""
+        """Return what `look` finds in the turn of `client`, or `overloaded` if that did not come in time."""
         if self.is_open:
             found = look()
             self.count(found)
             return found
         self.waited += 1
-        place: Future[Found] = get_running_loop().create_future()
+        loop = get_running_loop()
+        place: Future[Found] = loop.create_future()
+        end = loop.call_later(self._patience_s, _give_up, place)
         self._queues.setdefault(client, OrderedDict())[place] = look
         self._turn_soon()
         try:
             return await place
         finally:
+            end.cancel()
             self._leave(client, place)
 
     def _leave(self, client: str, place: "Future[Found]") -> None:
@@ -125,3 +132,8 @@ class Turnstile:
     def __repr__(self) -> str:
         waiting = sum(len(queue) for queue in self._queues.values())
         return f"<Turnstile [{waiting} waiting, {self._left} of {self._misses_per_turn} left]>"
+
+
+def _give_up(place: "Future[Found]") -> None:
+    if not place.done():
+        place.set_result(DENIALS[Reason.OVERLOADED])

@@ -91,9 +91,7 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.RATE_LIMITED: Refusal(
         429, "too many requests", "wait as long as `Retry-After` says, then send the request again"
     ),
-    Reason.OVERLOADED: Refusal(
-        503, "this route has as many requests in flight as it may", _TRY_AGAIN, retry_after_s=1
-    ),
+    Reason.OVERLOADED: Refusal(503, "as many requests are under way as may be", _TRY_AGAIN, retry_after_s=1),
     Reason.CREDENTIAL_MISSING: Refusal(
         401, "a credential is needed", "send `Authorization: Bearer` with a token", _PRESENT_ONE
     ),

@@ -202,3 +202,13 @@ async def test_it_runs_only_while_there_is_something_to_do() -> None:
     turnstile.count(BAD)
     await turns(3)
     assert not turnstile._is_turning
+
+
+async def test_whose_turn_does_not_come_in_time_is_told_and_holds_no_place() -> None:
+    turnstile, line, owner = Turnstile(0, patience_s=0.05), Line(), TaskOwner()
+    early = owner.spawn(turnstile.pass_through("a", partial(line._look, "a", GOOD)), name="early")
+    await asyncio.sleep(0.02)
+    assert not early.done()
+    assert await early is DENIALS[Reason.OVERLOADED]
+    assert (line.seen, turnstile._queues) == ([], {})
+    await owner.close()

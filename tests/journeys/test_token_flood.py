@@ -220,6 +220,23 @@ async def test_who_left_while_waiting_is_let_go_and_does_not_wait_for_the_collec
             gc.enable()
 
 
+async def test_a_turn_that_does_not_come_is_a_503_that_nobody_remembers() -> None:
+    new = with_token(token("new"))
+    async with (
+        RecordingUpstream() as upstream,
+        LocalProxy(upstream.url) as proxy,
+        ScriptedClient(proxy.port) as client,
+    ):
+        proxy.proxy.resolver.turnstile = Turnstile(0, patience_s=0.05)
+        response = await client.request(new)
+        assert (response.status, response.header("Retry-After")) == (503, "1")
+        await proxy.until_quiet()
+        assert proxy.reasons == [("decision", "overloaded")]
+        assert upstream.byte_count == 0
+        proxy.proxy.resolver.turnstile = Turnstile()
+        assert (await client.request(new)).status == 200
+
+
 async def test_a_body_that_does_not_come_ends_the_wait() -> None:
     head = (
         with_token(token("new"))
