@@ -25,7 +25,7 @@ COMPILED = {
     "wire": (
         "bearer framing headers plain_response reading refusal request_line response target traceparent"
     ),
-    ".": "ending environment gate ids interfaces live outgoing pipeline relaying reply switching",
+    ".": "ending environment gate ids live outgoing pipeline relaying reply switching",
 }
 
 

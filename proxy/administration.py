@@ -12,11 +12,11 @@ from http import HTTPStatus
 from pathlib import Path
 
 from proxy.accept.doors import Door
+from proxy.accept.interfaces import Connection
 from proxy.accept.limits import Limits
 from proxy.accept.listener import Listener
 from proxy.accept.sockets import Place, TcpPlace, UnixPlace
 from proxy.control.pages import METHODS, Page, Pages
-from proxy.interfaces import Client
 from proxy.model.decision import Reason
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
@@ -72,7 +72,7 @@ class Admin:
         await self._listener.stop(SHUTDOWN_TIMEOUT_S)
         await self._tasks.close()
 
-    def open(self, client: Client, peer: Peer) -> "AdminExchange":  # noqa: ARG002 - whoever gets here may look
+    def open(self, client: Connection, peer: Peer) -> "AdminExchange":  # noqa: ARG002 - whoever gets here may look
         """Return the exchange for a request whose head has just come."""
         return AdminExchange(client, self._pages, self._tasks)
 
@@ -96,7 +96,7 @@ class AdminExchange:
         "_version",
     )
 
-    def __init__(self, client: Client, pages: Pages, tasks: TaskOwner) -> None:
+    def __init__(self, client: Connection, pages: Pages, tasks: TaskOwner) -> None:
         self._client = client
         self._pages = pages
         self._tasks = tasks

@@ -8,7 +8,7 @@ client, the upstream and ourselves gives up first.
 from asyncio import Task
 
 from proxy.environment import Environment
-from proxy.interfaces import Admission, Client, Counts, Outbound, Receiver
+from proxy.interfaces import Admission, Client, Counts, Outbound
 from proxy.live import Live, Passage
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.flow import Flow
@@ -23,7 +23,7 @@ from proxy.wire.upgrade import Upgrade
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that did not wait; it is never sent
 
 
-class Ending(Receiver):
+class Ending(Flow):
     """A flow with its client, its upstream connection and its answer, of which each may give up."""
 
     __slots__ = (
@@ -51,6 +51,7 @@ class Ending(Receiver):
         "_upgrade",
         "_waits_for_connection",
         "_was_allowed",
+        "method",
     )
 
     def __init__(self, environment: Environment, client: Client, peer: Peer) -> None:

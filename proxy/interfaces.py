@@ -1,45 +1,34 @@
 """
 What the gate and the pipeline need of the steps, and what the steps tell them of a request.
 
-Nothing here is implemented; `assemble.py` puts the steps in. What every request passes is a base class, which
-those who implement it name; the rest is a protocol, which they need not know.
+Nothing here is implemented; `assemble.py` puts the steps in.
 """
 
-import asyncio
-from abc import abstractmethod
 from asyncio import Transport
 from collections.abc import Callable
 from typing import Protocol
 
-from proxy.compiled import mypyc_attr
 from proxy.model.credential import Credential
 from proxy.model.decision import Decision, Reason
-from proxy.model.flow import Flow, Recorded
+from proxy.model.flow import Flow
 from proxy.model.identity import Identity
 from proxy.model.upstream import Timeouts
 from proxy.model.verdict import Verdict
 from proxy.wire.framing import Framing
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class IdentitySource:
+class IdentitySource(Protocol):
     """Turns an unverified token into an identity, or into the decision that refuses it."""
 
-    __slots__ = ()
-
-    @abstractmethod
     def recall(self, credential: Credential, now: float) -> Identity | Decision | None:
         """Return the answer remembered for this very credential, if it still stands."""
 
-    @abstractmethod
     def remember(self, credential: Credential, found: Identity | Decision, now: float) -> None:
         """Remember the answer for this credential, for as long as nothing changes."""
 
-    @abstractmethod
     def find(self, unverified_token: bytes, now: float) -> Identity | Decision | None:
         """Return the answer if it needs no waiting, else None."""
 
-    @abstractmethod
     async def fetch(
         self, unverified_token: bytes, client: str, now: Callable[[], float]
     ) -> Identity | Decision:
@@ -64,46 +53,35 @@ class Taker(Protocol):
         """
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Client(asyncio.Protocol):
+class Client(Protocol):
     """The connection a request came on, as the pipeline sees it."""
-
-    __slots__ = ("is_blocked",)
 
     is_blocked: bool
 
     @property
-    @abstractmethod
     def asks_to_switch(self) -> bool:
         """Whether the request asks for another protocol, so that nothing behind it is read as HTTP."""
 
-    @abstractmethod
     def write(self, data: bytes) -> None:
         """Send bytes of the response."""
 
-    @abstractmethod
     def pause_request(self) -> None:
         """Hold the request body back."""
 
-    @abstractmethod
     def resume_request(self) -> None:
         """Let the request body come on."""
 
-    @abstractmethod
     def finish(self, *, keep_alive: bool) -> None:
         """The response is sent whole; go on with the next request, or close."""
 
-    @abstractmethod
     def hand_over(self, taker: Taker) -> None:
         """Give up the connection to `taker`."""
 
-    @abstractmethod
     def abort(self) -> None:
         """Reset the connection, so that what was sent can't pass for complete."""
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Receiver(Flow):
+class Receiver(Protocol):
     """
     Takes the response to one request, piece by piece, in order.
 
@@ -112,47 +90,38 @@ class Receiver(Flow):
     `failed_addresses` where it was sent in vain before.
     """
 
-    __slots__ = ("method",)
-
     method: str
+    upstream_address: str
+    failed_addresses: tuple[str, ...]
 
     @property
-    @abstractmethod
     def affinity(self) -> bytes:
         """What requests have in common that should meet the same endpoint."""
 
     @property
-    @abstractmethod
     def is_replayable(self) -> bool:
         """Whether the request can be sent a second time: safely, whole, and before any response."""
 
-    @abstractmethod
     def take_back(self) -> None:
         """Give up the connection, if there was one, and wait to `take` another."""
 
-    @abstractmethod
     def take(self, outbound: "Outbound") -> None:
         """Send the request on `outbound`."""
 
-    @abstractmethod
     def interim_response(self, status: int, phrase: bytes, lines: list[bytes]) -> None:
         """Take a 1xx response; `lines` is a flat list of header bytes."""
 
-    @abstractmethod
     def response_head(
         self, status: int, phrase: bytes, lines: list[bytes], framing: Framing, content_length: int | None
     ) -> None:
         """Take the final response's head; `lines` is a flat list of header bytes without the framing."""
 
-    @abstractmethod
     def response_body(self, data: bytes) -> None:
         """Take a piece of the body, never empty."""
 
-    @abstractmethod
     def response_trailer(self, name: bytes, value: bytes) -> None:
         """Take a field that came behind the body."""
 
-    @abstractmethod
     def response_switch(
         self, phrase: bytes, lines: list[bytes], named: list[bytes], outbound: "Outbound"
     ) -> bool:
@@ -162,62 +131,46 @@ class Receiver(Flow):
         False if it answers nothing that was asked; then `response_failed` follows.
         """
 
-    @abstractmethod
     def response_flush(self) -> None:
         """Send on what has come so far."""
 
-    @abstractmethod
     def response_end(self) -> None:
         """The response is complete."""
 
-    @abstractmethod
     def response_failed(self, reason: Reason) -> None:
         """There will be no (complete) response."""
 
-    @abstractmethod
     def upstream_blocked(self) -> None:
         """The upstream does not keep up; the request body has to wait."""
 
-    @abstractmethod
     def upstream_writable(self) -> None:
         """The upstream took what waited for it; more of the request body may come."""
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Outbound(asyncio.Protocol):
+class Outbound(Protocol):
     """A connection to an upstream, lent for one request."""
 
-    __slots__ = ()
-
-    @abstractmethod
     def limit(self, timeouts: Timeouts) -> None:
         """Let these times hold for this response, instead of the upstream's."""
 
-    @abstractmethod
     def send(self, data: bytes) -> None:
         """Send bytes of the request."""
 
-    @abstractmethod
     def end_request(self) -> None:
         """The request is sent whole."""
 
-    @abstractmethod
     def pause(self) -> None:
         """Hold the response back."""
 
-    @abstractmethod
     def resume(self) -> None:
         """Let the response come on."""
 
-    @abstractmethod
     def expect_switch(self) -> None:
         """The request asks for another protocol: a 101 may come, and no further request is sent."""
 
-    @abstractmethod
     def hand_over(self, taker: Taker) -> None:
         """Give up the connection to `taker`."""
 
-    @abstractmethod
     def abort(self) -> None:
         """Drop the connection; nothing more comes."""
 
@@ -233,17 +186,22 @@ class Forwarder(Protocol):
         """Forget a request that still waits."""
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Trail:
+class Recorded(Protocol):
+    """What waits for its decision record to be kept before it acts."""
+
+    def recorded(self) -> None:
+        """Go on: the record is kept."""
+
+    def not_recorded(self) -> None:
+        """Do not act: the record could not be kept."""
+
+
+class Trail(Protocol):
     """The audit trail."""
 
-    __slots__ = ()
-
-    @abstractmethod
     def decide(self, flow: Flow, who_and_what: str, waiting: Recorded) -> bool:
         """Record a decision, then tell `waiting`, never before this returns; False if it cannot be now."""
 
-    @abstractmethod
     def outcome(self, flow: Flow, duration_s: float) -> None:
         """Record how a forwarded request ended."""
 
@@ -258,20 +216,14 @@ class Admission(Protocol):
         """A request that was let in has ended."""
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Counts:
+class Counts(Protocol):
     """The numbers of one route."""
 
-    __slots__ = ()
-
-    @abstractmethod
     def decided(self, reason: Reason) -> None:
         """Count a decision."""
 
-    @abstractmethod
     def answered(self, status: int, duration_s: float) -> None:
         """Count a response."""
 
-    @abstractmethod
     def ended(self, reason: Reason, bytes_in: int, bytes_out: int) -> None:
         """Count the end of a forwarded request."""

@@ -15,11 +15,10 @@ TESTS = ROOT / "tests"
 STEPS = {"accept", "identify", "authorize", "forward", "record"}
 
 # Every part of the proxy, a package or a module of its top level, and the other parts it may import.
-KNOWN_TO_STEPS = {"errors", "interfaces", "model", "resetting", "tasks", "wire"}
+KNOWN_TO_STEPS = {"errors", "model", "resetting", "tasks", "wire"}
 MAY_IMPORT: dict[str, set[str]] = {
     # Pure, or without any knowledge of the rest.
-    "compiled": set(),
-    "model": {"compiled"},
+    "model": set(),
     "errors": {"model"},
     "tasks": set(),
     "asking": set(),
@@ -36,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "forward": KNOWN_TO_STEPS,
     "record": KNOWN_TO_STEPS,
     # The way of one request, in words of its own: pipeline, gate, live.
-    "interfaces": {"compiled", "model", "wire"},
+    "interfaces": {"model", "wire"},
     "live": {"interfaces", "model", "wire"},
     "gate": {"live", "model"},
     "reply": {"interfaces", "model", "wire"},
@@ -55,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors", "model"},
     "control": {"errors", "model", "tasks"},
     # Those who put it together.
-    "administration": {"accept", "control", "interfaces", "model", "tasks", "wire"},
+    "administration": {"accept", "control", "model", "tasks", "wire"},
     "gauges": {"accept", "build", "forward", "identify", "limit", "model", "record", "streams"},
     "assemble": {
         *("accept", "authorize", "control", "forward", "identify", "limit", "record", "settings"),

@@ -1,14 +1,13 @@
 import pytest
 
 from proxy.environment import MAX_REMEMBERED_LINES, Environment
-from proxy.interfaces import Trail
 from proxy.live import Holder
 from proxy.tasks import TaskOwner
 from proxy.wire.forwarded import forwarding_lines
 from tests.test_live import live
 
 
-class NoTrail(Trail):
+class NoTrail:
     def decide(self, flow: object, who_and_what: str, waiting: object) -> bool:
         return False
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from proxy.gate import find_passage, judge, judge_slowly
-from proxy.interfaces import IdentitySource
 from proxy.live import Live
 from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
@@ -67,7 +66,7 @@ async def test_an_encoded_slash_is_refused_before_anything_else() -> None:
     await with_live(check)
 
 
-class Broken(IdentitySource):
+class Broken:
     """A source of identities that fails, or refuses."""
 
     def __init__(self, answer: Exception | Decision) -> None:

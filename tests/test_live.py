@@ -1,7 +1,6 @@
 import json
 
 from proxy.forward.forwarder import Forwarder
-from proxy.interfaces import IdentitySource
 from proxy.live import Holder, Live, Passage
 from proxy.model.audit import ANONYMOUS, identity_members
 from proxy.model.credential import Credential
@@ -22,7 +21,7 @@ class NoRoutes:
         return None
 
 
-class NoIdentities(IdentitySource):
+class NoIdentities:
     def recall(self, credential: Credential, now: float) -> Identity | Decision | None:
         return None
 

@@ -2,20 +2,20 @@
 
 import pytest
 
-from proxy.interfaces import Client, Taker
+from proxy.interfaces import Taker
 from proxy.outgoing import MAX_EARLY_BODY_BYTES, EarlyBody
 from tests.kit.local_proxy import LocalProxy, get
 from tests.kit.recorder import RecordingUpstream
 from tests.kit.scripted import ScriptedClient
 
 
-class Waiting(Client):
+class Waiting:
     """A client that notes when it is asked to wait."""
 
+    is_blocked = False
     asks_to_switch = False
 
     def __init__(self) -> None:
-        self.is_blocked = False
         self.asked: list[str] = []
 
     def write(self, data: bytes) -> None: ...

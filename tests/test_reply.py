@@ -2,19 +2,19 @@
 
 import pytest
 
-from proxy.interfaces import Client, Taker
+from proxy.interfaces import Taker
 from proxy.model.decision import Reason
 from proxy.reply import Reply
 from proxy.wire.framing import Framing
 
 
-class Sink(Client):
+class Sink:
     """A client that keeps what it is sent."""
 
+    is_blocked = False
     asks_to_switch = False
 
     def __init__(self) -> None:
-        self.is_blocked = False
         self.sent: list[bytes] = []
 
     def write(self, data: bytes) -> None:

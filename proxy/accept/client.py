@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from proxy.accept.closing import close_in_one, end_sending
 from proxy.accept.familiar import Familiar, familiar
-from proxy.accept.interfaces import PeerOf
+from proxy.accept.interfaces import PeerOf, Taker
 from proxy.accept.patience import NEVER, Patience
 from proxy.accept.pipelining import MAX_PIPELINED, Event
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
-from proxy.interfaces import Taker
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
 from proxy.wire.reading import HeaderBlock

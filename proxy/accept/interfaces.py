@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from proxy.interfaces import Client
 from proxy.model.decision import Reason
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
@@ -71,8 +70,54 @@ class Presence(Protocol):
         """Count one more of this process, or one less with a `step` of -1."""
 
 
+class Taker(Protocol):
+    """Takes over a connection that leaves HTTP."""
+
+    def take(
+        self,
+        transport: asyncio.Transport,
+        ahead: bytes,
+        *,
+        is_blocked: bool,
+        on_lost: Callable[[Exception | None], None],
+    ) -> None:
+        """
+        Take the connection, whose reading is paused, with what has come on it ahead.
+
+        `is_blocked` says that its peer does not keep up; `on_lost` has to be told when it is closed.
+        """
+
+
 class Exchanges(Protocol):
     """Makes an exchange for each request."""
 
-    def open(self, client: Client, peer: Peer) -> Exchange:
+    def open(self, client: "Connection", peer: Peer) -> Exchange:
         """Return the exchange for a request from `peer`."""
+
+
+class Connection(Protocol):
+    """The connection as its exchanges may use it."""
+
+    is_blocked: bool
+
+    @property
+    def asks_to_switch(self) -> bool:
+        """Whether the request asks for another protocol, so that nothing behind it is read as HTTP."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the response."""
+
+    def pause_request(self) -> None:
+        """Hold the request body back."""
+
+    def resume_request(self) -> None:
+        """Let the request body come on."""
+
+    def finish(self, *, keep_alive: bool) -> None:
+        """The response is sent whole."""
+
+    def hand_over(self, taker: Taker) -> None:
+        """Give up the connection to `taker`."""
+
+    def abort(self) -> None:
+        """Reset the connection."""

@@ -14,7 +14,6 @@ from proxy.accept.interfaces import Exchange
 from proxy.accept.pipelining import HeldEvents
 from proxy.accept.progress import Pace, Taking
 from proxy.accept.reading import RequestReader
-from proxy.interfaces import Client
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
 from proxy.resetting import reset
@@ -27,7 +26,7 @@ NEVER: Final = float("inf")
 NOBODY: Final = Peer(address="")
 
 
-class Patience(Client):
+class Patience(asyncio.Protocol):
     """
     A connection with its deadline.
 
@@ -52,6 +51,7 @@ class Patience(Client):
         "_requests",
         "_taking",
         "deadline",
+        "is_blocked",
         "transport",
     )
 

@@ -11,9 +11,9 @@ import logging
 
 import httptools
 
+from proxy.forward.interfaces import Receiver, Taker
 from proxy.forward.reading import MAX_HEAD_BYTES, NEVER, ResponseReading
 from proxy.forward.refusing import REFUSALS, tell_end
-from proxy.interfaces import Receiver, Taker
 from proxy.model.decision import Reason
 from proxy.model.upstream import Timeouts
 from proxy.resetting import said_farewell

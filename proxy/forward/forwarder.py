@@ -16,10 +16,10 @@ from collections.abc import Callable
 from proxy.forward.balance import choice_for
 from proxy.forward.budget import Budget
 from proxy.forward.health import HealthChecks
+from proxy.forward.interfaces import Receiver
 from proxy.forward.pool import Pool
 from proxy.forward.standing import Standing, State
 from proxy.forward.tls import ClientTls
-from proxy.interfaces import Receiver
 from proxy.model.decision import Reason
 from proxy.model.upstream import Upstream
 from proxy.tasks import TaskOwner

@@ -13,9 +13,9 @@ from typing import Protocol
 from proxy.errors import UpstreamError
 from proxy.forward.connection import UpstreamConnection
 from proxy.forward.dialing import Dialer
+from proxy.forward.interfaces import Receiver
 from proxy.forward.standing import Standing
 from proxy.forward.tls import ClientTls
-from proxy.interfaces import Receiver
 from proxy.model.decision import Reason
 from proxy.model.upstream import Endpoint, Upstream
 from proxy.tasks import TaskOwner

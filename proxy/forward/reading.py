@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
+from proxy.forward.interfaces import Receiver
 from proxy.forward.refusing import ResponseRefused
-from proxy.interfaces import Outbound, Receiver
 from proxy.wire.framing import Framing, response_framing
 from proxy.wire.headers import (
     EVERYDAY_CONNECTION,
@@ -36,7 +36,7 @@ TRAILER_COST: Final = 1024
 NEVER: Final = float("inf")
 
 
-class ResponseReading(Outbound):
+class ResponseReading(asyncio.Protocol):
     """A connection as far as it reads; the parser calls what begins with `on_`."""
 
     # For the compiler: what is let go by `del`, since it would hold a cycle together.

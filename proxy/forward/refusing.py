@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from proxy.errors import RequestError
-from proxy.interfaces import Receiver
+from proxy.forward.interfaces import Receiver
 from proxy.model.decision import Reason
 
 log: Final = logging.getLogger("rolegate.forward")

@@ -20,7 +20,6 @@ from proxy.identify.issuers import Issuer, quoted
 from proxy.identify.keyring import KeyRing
 from proxy.identify.registered import audiences_of
 from proxy.identify.turnstile import Turnstile
-from proxy.interfaces import IdentitySource
 from proxy.model.credential import Credential
 from proxy.model.decision import DENIALS, Decision, Reason
 from proxy.model.identity import Identity
@@ -32,7 +31,7 @@ LONGEST_MEMORY_S: Final = 10.0
 """A refusal is remembered with its credential for no longer than this, whatever the failure cache does."""
 
 
-class Resolver(IdentitySource):
+class Resolver:
     """
     Knows who sends which token, for one configuration.
 

@@ -1,28 +1,11 @@
 """One request's way through the gate: what the record will say about it."""
 
-from proxy.compiled import mypyc_attr
 from proxy.model.decision import Decision, Reason
 from proxy.model.identity import Identity
 from proxy.model.request import Request
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Recorded:
-    """What waits for its decision record to be kept before it acts."""
-
-    __slots__ = ()
-
-    def recorded(self) -> None:
-        """Go on: the record is kept."""
-        raise NotImplementedError
-
-    def not_recorded(self) -> None:
-        """Do not act: the record could not be kept."""
-        raise NotImplementedError
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Flow(Recorded):
+class Flow:
     """
     What is known of one request so far.
 

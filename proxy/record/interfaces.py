@@ -21,3 +21,13 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of the sink."""
+
+
+class Recorded(Protocol):
+    """What waits for its decision record to be kept before it acts."""
+
+    def recorded(self) -> None:
+        """Go on: the record is kept."""
+
+    def not_recorded(self) -> None:
+        """Do not act: the record could not be kept."""

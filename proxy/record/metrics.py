@@ -13,14 +13,13 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from proxy.interfaces import Counts
 from proxy.model.decision import Reason
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 STATUS_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 
-class RouteCounts(Counts):
+class RouteCounts:
     """
     What happened on one route; `name` is empty for requests that matched none.
 

@@ -15,12 +15,11 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.errors import AuditError
-from proxy.interfaces import Trail
 from proxy.model.audit import json_text, outcome_members, request_members
 from proxy.model.decision import Reason
-from proxy.model.flow import Flow, Recorded
+from proxy.model.flow import Flow
 from proxy.record.chain import Chain, check_line
-from proxy.record.interfaces import Sink
+from proxy.record.interfaces import Recorded, Sink
 
 log = logging.getLogger("rolegate.audit")
 
@@ -28,7 +27,7 @@ log = logging.getLogger("rolegate.audit")
 MAX_WAITING_RECORDS: Final = 100_000
 
 
-class Recorder(Trail):
+class Recorder:
     """
     Writes decision and outcome records to one sink.
 

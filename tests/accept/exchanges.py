@@ -4,11 +4,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from proxy.accept.doors import Door
-from proxy.accept.interfaces import Exchange
+from proxy.accept.interfaces import Connection, Exchange
 from proxy.accept.limits import Limits
 from proxy.accept.listener import Listener
 from proxy.accept.sockets import TcpPlace
-from proxy.interfaces import Client
 from proxy.model.decision import Reason
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
@@ -23,7 +22,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 class Told:
     """Notes what it is told; answers at the end of a request if `answers`."""
 
-    def __init__(self, client: Client, owner: "Exchanges") -> None:
+    def __init__(self, client: Connection, owner: "Exchanges") -> None:
         self.client = client
         self.owner = owner
         self.events: list[object] = []
@@ -90,7 +89,7 @@ class Exchanges:
         self.all: list[Told] = []
         self.peers: list[Peer] = []
 
-    def open(self, client: Client, peer: Peer) -> Exchange:
+    def open(self, client: Connection, peer: Peer) -> Exchange:
         self.all.append(Told(client, self))
         self.peers.append(peer)
         return self.all[-1]

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from proxy.forward.interfaces import Outbound
 from proxy.forward.pool import Pool
-from proxy.interfaces import Outbound, Receiver
 from proxy.model.decision import Reason
 from proxy.model.upstream import Endpoint, Timeouts, Upstream
 from proxy.tasks import TaskOwner
@@ -19,20 +19,22 @@ from tests.kit.recorder import RecordedConnection, RecordingUpstream
 ON_BOTH_LOOPS = True
 
 
-class Receiving(Receiver):
+class Receiving:
     """Sends one GET and keeps what comes; `fault` is raised when it should send."""
 
-    affinity = b"somebody"
-    is_replayable = True
+    method = "GET"
 
     def __init__(self, *, fault: bool = False, ends: bool = True) -> None:
-        super().__init__("0" * 32, "192.0.2.7", 0.0)
-        self.method = "GET"
         self.fault = fault
         self.ends = ends
         self.outbound: Outbound | None = None
+        self.status = 0
         self.has_ended = False
         self.failure: Reason | None = None
+        self.upstream_address = ""
+        self.failed_addresses: tuple[str, ...] = ()
+        self.affinity = b"somebody"
+        self.is_replayable = True
 
     def take_back(self) -> None:
         self.outbound = None

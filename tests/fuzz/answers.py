@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import h11
 
 from proxy.forward.connection import UpstreamConnection
+from proxy.forward.interfaces import Outbound
 from proxy.forward.pool import Pool
-from proxy.interfaces import Outbound, Receiver
 from proxy.model.decision import Reason
 from proxy.model.request import Headers
 from proxy.model.upstream import Endpoint, Timeouts, Upstream
@@ -48,16 +48,16 @@ class Answer:
     is_reused: bool = False
 
 
-class Receiving(Receiver):
+class Receiving:
     """Writes down what comes; `events` are the callbacks, with the pieces of the body joined."""
 
-    affinity = b""
-    is_replayable = False
-
     def __init__(self, method: str) -> None:
-        super().__init__("0" * 32, "192.0.2.7", 0.0)
         self.method = method
         self.answer = Answer()
+        self.upstream_address = ""
+        self.failed_addresses: tuple[str, ...] = ()
+        self.affinity = b""
+        self.is_replayable = False
 
     def take(self, outbound: Outbound) -> None: ...
 

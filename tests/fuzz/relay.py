@@ -63,19 +63,11 @@ class Relaying(Receiving):
             )
 
 
-class Written(Client):
+class Written(Wire):
     """The client's side: all that was written to it."""
 
+    is_blocked = False
     asks_to_switch = False
-
-    def __init__(self) -> None:
-        self.is_blocked = False
-        self.written = bytearray()
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def abort(self) -> None: ...
 
     def hand_over(self, taker: Taker) -> None:
         raise AssertionError("nobody asked to switch")

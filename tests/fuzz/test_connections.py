@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.accept.client import ClientConnection
-from proxy.accept.interfaces import Exchange
+from proxy.accept.interfaces import Connection, Exchange
 from proxy.accept.listener import Listener
 from proxy.errors import RequestError
-from proxy.interfaces import Client
 from proxy.model.decision import Reason
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
@@ -89,7 +88,7 @@ class RememberingExchanges(Exchanges):
         super().__init__()
         self.remembers = remembers
 
-    def open(self, client: Client, peer: Peer) -> Exchange:
+    def open(self, client: Connection, peer: Peer) -> Exchange:
         self.all.append((Remembering if self.remembers else Forgetting)(client, self))
         return self.all[-1]
 

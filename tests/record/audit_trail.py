@@ -8,7 +8,7 @@ from typing import Any
 from proxy.errors import AuditError
 from proxy.model.audit import ANONYMOUS, decision_members
 from proxy.model.decision import Decision, Reason
-from proxy.model.flow import Flow, Recorded
+from proxy.model.flow import Flow
 from proxy.model.request import Request
 from proxy.record.chain import GENESIS, check_line
 from proxy.record.recorder import Recorder
@@ -34,7 +34,7 @@ def flow(request_id: str) -> Flow:
     return made
 
 
-class Waiting(Recorded):
+class Waiting:
     """Notes what it was told, and when: `seen` says what the sink held at that moment."""
 
     def __init__(self, look: Callable[[], object] = lambda: None) -> None:
