@@ -1,5 +1,5 @@
 """
-What the gate and the pipeline need of the steps, and what the steps tell them of a request.
+What the gate and the pipeline need of the steps, in their own words.
 
 Nothing here is implemented; `assemble.py` puts the steps in.
 """
@@ -70,6 +70,9 @@ class Client(Protocol):
 
     def resume_request(self) -> None:
         """Let the request body come on."""
+
+    def reset_unless_finished(self) -> None:
+        """Let nothing but `finish` end the connection in order, not even the end of this process."""
 
     def finish(self, *, keep_alive: bool) -> None:
         """The response is sent whole; go on with the next request, or close."""

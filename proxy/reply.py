@@ -69,7 +69,9 @@ class Reply:
         if framing is Framing.CHUNKED or framing is Framing.UNTIL_CLOSE:
             self.ends_with_connection = version == "1.0"
             self._end = b"" if self.ends_with_connection else LAST_CHUNK
-            self.keep_alive = self.keep_alive and not self.ends_with_connection
+            if self.ends_with_connection:
+                self.keep_alive = False
+                self._client.reset_unless_finished()
         pieces = self._pieces
         pieces.append(status_line(status, phrase))
         pieces += lines

@@ -6,21 +6,31 @@ import ssl
 import struct
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_END_ON_CLOSE = struct.pack("ii", 0, 0)
 
 
 def reset(transport: asyncio.WriteTransport) -> None:
     """Close with a TCP reset: what was sent cannot pass for complete, and what was not is dropped."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        reset_on_close(sock)
+    reset_on_close(transport.get_extra_info("socket"))
     transport.abort()
 
 
-def reset_on_close(sock: socket.socket) -> None:
+def reset_on_close(sock: socket.socket | None) -> None:
     """Have the kernel send a reset where it would send an end; a UNIX socket knows none."""
+    _linger(sock, _RESET_ON_CLOSE)
+
+
+def end_on_close(sock: socket.socket | None) -> None:
+    """Have the kernel send what is left and then an end, as it does unless told otherwise."""
+    _linger(sock, _END_ON_CLOSE)
+
+
+def _linger(sock: socket.socket | None, option: bytes) -> None:
+    if sock is None:
+        return  # a connection with TLS is closed a turn of the loop before we are told, and has none then
     try:
         if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
     except (OSError, ValueError):
         pass  # it is closed on the other side, which is as good
 

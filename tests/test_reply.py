@@ -16,6 +16,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
+        self.must_finish_behind: int | None = None
 
     def write(self, data: bytes) -> None:
         self.sent.append(data)
@@ -23,6 +24,9 @@ class Sink:
     def pause_request(self) -> None: ...
 
     def resume_request(self) -> None: ...
+
+    def reset_unless_finished(self) -> None:
+        self.must_finish_behind = len(self.sent)
 
     def finish(self, *, keep_alive: bool) -> None: ...
 
@@ -60,12 +64,14 @@ def test_a_body_without_a_length_is_chunked_or_closed(framing: Framing) -> None:
     reply.end()
     assert sink.sent[0].endswith(b"\r\n\r\n2\r\nab\r\n0\r\n\r\n")
     assert reply.keep_alive
+    assert sink.must_finish_behind is None
     old, sink = a_reply("1.0")
     old.head(200, b"OK", [], framing, None, "id")
     old.body(b"ab")
     old.end()
     assert sink.sent[0].endswith(b"Connection: close\r\nX-Request-Id: id\r\n\r\nab")
     assert not old.keep_alive
+    assert sink.must_finish_behind == 0
 
 
 def test_an_interim_response_is_not_the_begin_of_the_final_one() -> None:

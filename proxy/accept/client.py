@@ -82,6 +82,8 @@ class ClientConnection(Patience):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: D102, ARG002 - asyncio.Protocol
+        if self._open_end is not None:
+            self._open_end.close()
         self._is_broken = True
         self.transport = None
         self._held.clear()
@@ -178,6 +180,8 @@ class ClientConnection(Patience):
         """Go on with the next request, or close."""
         self._current = None
         self._body_paused = False
+        if self._open_end is not None:
+            self._open_end.finish()
         if keep_alive:
             self._go_on()
         else:

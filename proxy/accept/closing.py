@@ -2,6 +2,37 @@
 
 import asyncio
 
+from proxy.resetting import end_on_close, reset_on_close
+
+
+class OpenEnd:
+    """
+    A response that ends where its connection ends, and must not seem to end before.
+
+    Until it is finished the kernel resets the connection instead of ending it, also when this process is
+    killed (RFC 9112 section 6.3: a client takes whatever came before the end for the whole).
+    """
+
+    __slots__ = ("_is_finished", "_is_tls", "_socket")
+
+    def __init__(self, transport: asyncio.BaseTransport) -> None:
+        self._socket = transport.get_extra_info("socket")
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
+        self._is_finished = False
+        reset_on_close(self._socket)
+
+    def finish(self) -> None:
+        """Note that the response is written whole, though some of it may wait for the client still."""
+        self._is_finished = True
+        if self._is_tls:
+            # It says itself where it ends, behind all that waits; and when we hear of its end it is closed.
+            end_on_close(self._socket)
+
+    def close(self) -> None:
+        """Let the connection, from which nothing waits any more, end in order if the response has."""
+        if self._is_finished and not self._is_tls:
+            end_on_close(self._socket)
+
 
 def end_sending(transport: asyncio.WriteTransport) -> bool:
     """

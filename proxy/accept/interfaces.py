@@ -113,6 +113,9 @@ class Connection(Protocol):
     def resume_request(self) -> None:
         """Let the request body come on."""
 
+    def reset_unless_finished(self) -> None:
+        """Let nothing but `finish` end the connection in order, not even the end of this process."""
+
     def finish(self, *, keep_alive: bool) -> None:
         """The response is sent whole."""
 

@@ -9,6 +9,7 @@ read of it for a while.
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from proxy.accept.closing import OpenEnd
 from proxy.accept.familiar import Familiar
 from proxy.accept.interfaces import Exchange
 from proxy.accept.pipelining import HeldEvents
@@ -45,6 +46,7 @@ class Patience(asyncio.Protocol):
         "_is_lingering",
         "_is_paused",
         "_listener",
+        "_open_end",
         "_pace",
         "_peer",
         "_reader",
@@ -74,6 +76,7 @@ class Patience(asyncio.Protocol):
         self.deadline = NEVER
         self._pace = Pace.of(listener.limits)
         self._taking: Taking | None = None
+        self._open_end: OpenEnd | None = None
         self._requests = 0
 
     def _set_deadline(self) -> None:
@@ -118,8 +121,14 @@ class Patience(asyncio.Protocol):
     def abort(self) -> None:
         """Reset the connection, so that a client can tell a break from an end."""
         self._is_broken = True
+        self._open_end = None
         if self.transport is not None:
             reset(self.transport)
+
+    def reset_unless_finished(self) -> None:
+        """Let nothing but `finish` end the connection in order, not even the end of this process."""
+        if self.transport is not None:
+            self._open_end = OpenEnd(self.transport)
 
     def leave(self) -> None:
         """Take the client for gone, whether or not the end of what it sends was read."""

@@ -73,6 +73,26 @@ async def test_who_asked_to_close_is_not_waited_for() -> None:
         assert (await client.read_response()).status == 200
 
 
+@pytest.mark.parametrize("finishes", [False, True])
+async def test_who_stops_taking_an_open_ended_response_cannot_take_a_part_for_the_whole(
+    *, finishes: bool
+) -> None:
+    async with listening() as (listener, exchanges, port, clock), ScriptedClient(port) as client:
+        exchanges.answers = False
+        await client.send(GET)
+        await until(lambda: len(exchanges.all) == 1, what="the request")
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is one for both directions
+        exchange = exchanges.all[0]
+        exchange.client.reset_unless_finished()
+        exchange.client.write(bytes(20_000_000))  # more than the kernel takes
+        if finishes:
+            exchange.client.finish(keep_alive=False)
+        expire(listener, clock, 4)
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read(-1)
+
+
 async def test_a_client_that_leaves_is_told_once() -> None:
     async with listening() as (listener, exchanges, port, _):
         async with ScriptedClient(port) as client:

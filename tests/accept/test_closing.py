@@ -1,9 +1,17 @@
 """The end of a connection where both directions can be closed apart, and where they cannot."""
 
 import asyncio
+import socket
+import struct
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
-from proxy.accept.closing import close_in_one, end_sending
+import pytest
+
+from proxy.accept.closing import OpenEnd, close_in_one, end_sending
 from tests.kit.ports import LOOPBACK
+
+ON_BOTH_LOOPS = True
 
 
 async def test_one_direction_is_closed_where_that_can_be_done() -> None:
@@ -15,3 +23,47 @@ async def test_one_direction_is_closed_where_that_can_be_done() -> None:
     assert not writer.transport.is_closing()
     writer.transport.abort()
     server.close()
+
+
+@asynccontextmanager
+async def connected() -> AsyncGenerator[tuple[asyncio.StreamWriter, asyncio.StreamReader]]:
+    """Yield our writer, and the reader of the client at its other end."""
+    accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    server = await asyncio.start_server(lambda _, writer: accepted.put_nowait(writer), LOOPBACK, 0)
+    async with asyncio.timeout(5), server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        yield await accepted.get(), reader
+        writer.close()
+
+
+def is_reset_on_close(ours: asyncio.StreamWriter) -> bool:
+    linger = ours.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+    return struct.unpack("ii", linger) == (1, 0)
+
+
+async def test_what_is_closed_before_it_is_finished_is_reset() -> None:
+    async with connected() as (ours, reader):
+        end = OpenEnd(ours.transport)
+        ours.write(b"a part")
+        end.close()
+        ours.close()
+        with pytest.raises(ConnectionResetError):
+            await reader.read(-1)
+
+
+async def test_a_connection_that_is_closed_already_has_no_other_end() -> None:
+    end = OpenEnd(asyncio.BaseTransport())  # it knows no socket, as one with TLS that has ended
+    end.finish()
+    end.close()
+
+
+async def test_what_is_finished_ends_in_order_once_nothing_waits() -> None:
+    async with connected() as (ours, reader):
+        end = OpenEnd(ours.transport)
+        ours.write(b"the whole")
+        end.finish()
+        assert is_reset_on_close(ours)  # by a kill, with some of it still ours
+        end.close()
+        assert not is_reset_on_close(ours)
+        ours.close()
+        assert await reader.read(-1) == b"the whole"

@@ -125,12 +125,14 @@ class RecordingUpstream:
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
         self._server.close()
+        for writer in self._accepted:
+            # Before its script ends, which would be an end of the response too, where there is no other;
+            # and also where the script is done, but what it wrote was never read.
+            reset(writer)
         handlers = list(self._handlers)
         for handler in handlers:
             handler.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
-        for writer in self._accepted:
-            reset(writer)  # also where a script is done, but what it wrote was never read
         await self._server.wait_closed()
         await asyncio.sleep(0)  # a transport is closed in the loop's next turn
         self._server = None

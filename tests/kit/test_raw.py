@@ -90,6 +90,21 @@ def test_a_head_is_taken_apart_without_being_changed() -> None:
     assert headers == [("A", "1"), ("a", "2")]
 
 
+async def test_a_stop_is_no_end_of_a_response() -> None:
+    async def begin(connection: RecordedConnection) -> None:
+        await connection.request()
+        await connection.write(b"HTTP/1.1 200 OK\r\n\r\npart")
+        await asyncio.Event().wait()
+
+    upstream = await RecordingUpstream(begin).start()
+    async with ScriptedClient(upstream.port) as client:
+        await client.send(GET)
+        await client.reader.readuntil(b"part")
+        await upstream.stop()
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read(-1)
+
+
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_stop_ends_what_was_accepted_at_any_moment(turns: int) -> None:
     upstream = await RecordingUpstream().start()
