@@ -154,8 +154,19 @@ class Side(asyncio.Protocol):
     def close(self) -> None:
         """Close once everything is sent."""
         self._was_closed = True
-        if self._transport is not None:
+        # Not twice: asyncio's TLS would forget its connection, and could not be asked or aborted any more.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
+
+    @property
+    def is_parting(self) -> bool:
+        """Whether it is closed but for the peer's farewell, which TLS waits for."""
+        return self._was_closed and self._transport is not None and self.waiting_bytes == 0
+
+    def part(self) -> None:
+        """Wait no longer for a farewell."""
+        if self.is_parting and self._transport is not None:
+            self._transport.abort()
 
     def reset(self) -> None:
         """Drop the connection in a way that nobody can take for an end."""
@@ -227,8 +238,14 @@ class Tunnel:
         if moved != self._moved and self._on_end is not None:
             self._moved = moved
             self.deadline = now + self._idle_timeout_s
-        elif now >= self.deadline:
-            if self._on_end is None:
+        is_parting = self.client.is_parting or self.upstream.is_parting
+        if is_parting:
+            self.deadline = min(self.deadline, now + LINGER_S)
+        if now >= self.deadline:
+            if is_parting:
+                self.client.part()
+                self.upstream.part()
+            elif self._on_end is None:
                 self.cut(Reason.STREAM_IDLE)
             else:
                 self.close(Reason.STREAM_IDLE, now)

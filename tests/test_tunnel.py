@@ -223,6 +223,9 @@ async def test_who_takes_nothing_of_what_is_left_is_reset_in_the_end() -> None:
         ends.tunnel.sweep(100.0 + LINGER_S)
         await ends.until_over()
         assert ends.reasons == [Reason.TOKEN_EXPIRED]
+        transport.resume_reading()  # type: ignore[attr-defined]  # as `pause_reading` above
+        with pytest.raises(ConnectionResetError):
+            await ends.client.read_to_end()
 
 
 @pytest.mark.parametrize("side", ["client", "upstream"])
@@ -316,3 +319,32 @@ async def test_a_tls_side_that_is_cut_without_a_farewell_is_no_end(
         # uvloop tells the one who owns the connection no more than that it is lost.
         assert len(reasons) == 1
         assert reasons[0] is not Reason.COMPLETED
+
+
+@pytest.mark.parametrize("expires", [False, True])
+@pytest.mark.parametrize("whose", ["client", "upstream"])
+async def test_a_farewell_of_tls_is_not_waited_for_as_long_as_a_stream_may_be_idle(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext], whose: str, *, expires: bool
+) -> None:
+    secure = whose == "client"
+    async with a_peer(tls if secure else None) as client, a_peer(None if secure else tls) as upstream:
+        reasons: list[Reason] = []
+        tunnel = Tunnel(reasons.append, IDLE_S, 0.0)
+        client.give_to(tunnel.client)
+        upstream.give_to(tunnel.upstream)
+        tunnel.open()
+        silent, other = (client, upstream) if secure else (upstream, client)
+        silent.writer.transport.pause_reading()  # type: ignore[attr-defined]  # so it does not hear ours
+        other.writer.write(b"the last")
+        other.writer.write_eof()
+        await until(silent.transport.is_closing, what="our farewell")
+        tunnel.sweep(1.0)
+        if expires:
+            tunnel.close(Reason.TOKEN_EXPIRED, 1.0)  # meanwhile, so that it is closed twice
+        tunnel.sweep(2.0)
+        tunnel.sweep(1.0 + LINGER_S - 0.1)
+        await asyncio.sleep(0)
+        assert not tunnel.is_over
+        tunnel.sweep(1.0 + LINGER_S)
+        await until(lambda: tunnel.is_over, what="the end of both connections")
+        assert reasons == [Reason.TOKEN_EXPIRED if expires else Reason.COMPLETED]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from proxy.accept.closing import close_in_one, end_sending
 from proxy.accept.familiar import Familiar, familiar
 from proxy.accept.interfaces import PeerOf, Taker
-from proxy.accept.patience import NEVER, Patience
+from proxy.accept.patience import LINGER_S, NEVER, Patience
 from proxy.accept.pipelining import MAX_PIPELINED, Event
 from proxy.accept.reading import Problem, RequestReader, RequestRefused
 from proxy.model.decision import Reason
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rolegate.accept")
 
-# After a refusal the client may still be sending; so much, and so long, is thrown away before the reset.
-LINGER_S: Final = 2.0
+# After a refusal the client may still be sending; so much is thrown away before the reset.
 MAX_LINGER_BYTES: Final = 1024 * 1024
 
 CLOSING: Final[Problem] = (Reason.MALFORMED_REQUEST, "nothing more is read on this connection")
@@ -228,7 +227,7 @@ class ClientConnection(Patience):
         if self._is_lingering and not self.is_blocked and close_in_one(self.transport):
             return
         if self.is_blocked or self._is_broken:
-            self.abort()
+            self.let_go()
         elif current is not None:
             self._is_broken = True
             current.request_failed(Reason.REQUEST_TIMEOUT, "the rest of the request did not come in time")
@@ -373,13 +372,11 @@ class ClientConnection(Patience):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        self._await_taking()
+        self._await_parting()
         if not was_cut_short and not (is_unasked and transport.can_write_eof()):
             transport.close()
             return
         self._is_lingering = True
-        if not self.is_blocked:
-            self.deadline = self._listener.now + LINGER_S
         if not end_sending(transport):
             self.abort()  # the client is gone, and the loop will hear of it later
             return

@@ -17,20 +17,20 @@ class OpenEnd:
 
     def __init__(self, transport: asyncio.BaseTransport) -> None:
         self._socket = transport.get_extra_info("socket")
-        self._is_tls = transport.get_extra_info("ssl_object") is not None
         self._is_finished = False
         reset_on_close(self._socket)
 
     def finish(self) -> None:
         """Note that the response is written whole, though some of it may wait for the client still."""
         self._is_finished = True
-        if self._is_tls:
-            # It says itself where it ends, behind all that waits; and when we hear of its end it is closed.
-            end_on_close(self._socket)
 
     def close(self) -> None:
-        """Let the connection, from which nothing waits any more, end in order if the response has."""
-        if self._is_finished and not self._is_tls:
+        """
+        Let the connection, for which nothing waits any more, end in order if the response has.
+
+        With TLS it ends before we are told, once both have taken leave: then a reset takes nothing away.
+        """
+        if self._is_finished:
             end_on_close(self._socket)
 
 

@@ -12,7 +12,7 @@ import socket
 from time import time
 from typing import TYPE_CHECKING
 
-from proxy.accept.client import LINGER_S, ClientConnection
+from proxy.accept.client import ClientConnection
 from proxy.accept.doors import Door
 from proxy.accept.tls import is_outdated
 from proxy.model.peer import Peer
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from proxy.accept.listener import Listener
 
 log = logging.getLogger("rolegate.accept")
+
+SHUTDOWN_S = 86_400.0
 
 
 class Greeting:
@@ -75,6 +77,11 @@ class Greeting:
     def drain(self) -> None:
         """Close: no request has begun."""
         self.abort()
+
+    def let_go(self) -> bool:
+        """Reset the connection, and say so."""
+        self.abort()
+        return True
 
     def abort(self) -> None:
         """Reset the connection."""
@@ -135,7 +142,8 @@ class Greeting:
                 ssl=tls.context,
                 # The sweep is there before; this is for a listener that nobody sweeps.
                 ssl_handshake_timeout=self._door.handshake_timeout_s + 1,
-                ssl_shutdown_timeout=LINGER_S,
+                # As is this: it would pass while a slow client takes what it was sent before the end.
+                ssl_shutdown_timeout=SHUTDOWN_S,
             )
         except OSError as error:
             self._listener.handshakes_failed += 1

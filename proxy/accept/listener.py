@@ -273,12 +273,10 @@ class Listener:
         for connection in self._held():
             connection.drain()
         await self._until_empty(timeout_s)
-        left = self._held()
-        for connection in left:
-            connection.abort()
+        resets = sum([connection.let_go() for connection in self._held()])
         await self._until_empty(RESET_S)
         await self.tasks.close()
-        return len(left)
+        return resets
 
     def _close_sockets(self) -> None:
         opened, self._opened = self._opened, []

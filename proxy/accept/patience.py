@@ -13,7 +13,7 @@ from proxy.accept.closing import OpenEnd
 from proxy.accept.familiar import Familiar
 from proxy.accept.interfaces import Exchange
 from proxy.accept.pipelining import HeldEvents
-from proxy.accept.progress import Pace, Taking
+from proxy.accept.progress import Pace, Taking, waiting
 from proxy.accept.reading import RequestReader
 from proxy.model.peer import Peer
 from proxy.model.request import Headers
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from proxy.accept.listener import Listener
 
 NEVER: Final = float("inf")
+
+# Behind its last response the client may still be sending, or owe us the farewell of TLS; so long it may.
+LINGER_S: Final = 2.0
 NOBODY: Final = Peer(address="")
 
 
@@ -99,6 +102,11 @@ class Patience(asyncio.Protocol):
             self._taking = Taking(self._listener.limits)
             self.deadline = self._taking.start(self.transport, self._listener.now)
 
+    def _await_parting(self) -> None:
+        """Give the client time to take the rest and to close: little, if it has all of it."""
+        self._await_taking()
+        self.deadline = min(self.deadline, self._listener.now + LINGER_S)
+
     def _is_keeping_on(self) -> bool:
         """Give more time to a client that does, fast enough, what its deadline was for."""
         listener, look_again_at = self._listener, None
@@ -125,6 +133,27 @@ class Patience(asyncio.Protocol):
         if self.transport is not None:
             reset(self.transport)
 
+    def let_go(self) -> bool:
+        """Close behind an end, if the kernel has all of it; reset what has not ended, and say so."""
+        transport = self.transport
+        has_ended = self._is_lingering or (transport is not None and transport.is_closing())
+        if transport is None or not has_ended or self._rest > 0:
+            self.abort()
+            return True
+        if self._open_end is not None:
+            self._open_end.close()
+        transport.abort()
+        return False
+
+    @property
+    def _rest(self) -> int:
+        """Bytes that would be lost if the connection was closed now."""
+        assert self.transport is not None
+        if self._open_end is None:
+            return self.transport.get_write_buffer_size()
+        # TLS has a buffer more than it tells of, which is empty if the kernel has nothing to send.
+        return waiting(self.transport)
+
     def reset_unless_finished(self) -> None:
         """Let nothing but `finish` end the connection in order, not even the end of this process."""
         if self.transport is not None:
@@ -139,7 +168,7 @@ class Patience(asyncio.Protocol):
         if current is not None:
             current.client_gone()
         if self.transport is not None and not self.transport.is_closing():
-            self._await_taking()  # what it may still take: it can have closed its own direction only
+            self._await_parting()  # what it may still take: it can have closed its own direction only
             self.transport.resume_reading()  # asyncio's TLS does not close while it is paused
             self.transport.close()
 

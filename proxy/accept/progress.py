@@ -94,6 +94,9 @@ class Taking:
     def go_on(self, transport: asyncio.Transport, now: float) -> float | None:
         """Return when to look again, or None if nothing waits any more or the client took too little."""
         before, since = self._taken, self._since
+        if now < since + self._pause_s:
+            # Too early to say what is too little, but not to see that all is taken: at each sweep, then.
+            return now if waiting(transport) > 0 else None
         look_again_at = self.start(transport, now)
         needed = 1.0 if self._rate is None else max(1.0, self._rate * (now - since))
         is_fast_enough = self._taken - before >= needed

@@ -1,4 +1,4 @@
-"""What the upstream side tells the one who forwarded a request."""
+"""What the upstream side tells the one who forwarded a request, and what it lends to that one."""
 
 from asyncio import Transport
 from collections.abc import Callable

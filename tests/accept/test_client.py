@@ -1,9 +1,12 @@
 """One client connection: one request at a time, nothing after the last, and a deadline in every state."""
 
+import asyncio
+import socket
+
 import pytest
 
-from proxy.accept.client import LINGER_S
 from proxy.accept.listener import Listener
+from proxy.accept.patience import LINGER_S
 from proxy.model.decision import Reason
 from tests.accept.exchanges import listening
 from tests.kit.clock import Clock
@@ -71,6 +74,51 @@ async def test_who_asked_to_close_is_not_waited_for() -> None:
         exchanges.all[0].finish(keep_alive=False)
         await until(lambda: listener.connection_count == 0, what="the end of the connection")
         assert (await client.read_response()).status == 200
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+async def test_who_pauses_behind_the_last_answer_still_gets_all_of_it(*, keep_alive: bool) -> None:
+    """Longer than we listen to what else it says, and shorter than a client may take nothing (here 4 s)."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + bytes(400_000)
+    async with listening() as (listener, exchanges, port, clock), ScriptedClient(port) as client:
+        exchanges.answers = False
+        await client.send(GET)
+        await until(lambda: len(exchanges.all) == 1, what="the request")
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is one for both directions
+        listener.is_draining = keep_alive
+        exchanges.all[0].client.write(answer)
+        exchanges.all[0].client.finish(keep_alive=keep_alive)
+        await asyncio.sleep(0.05)
+        expire(listener, clock, LINGER_S + 1)
+        await asyncio.sleep(0)
+        assert listener.connection_count == 1
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await client.reader.read(-1) == answer
+
+        def is_swept_out() -> bool:
+            expire(listener, clock, 0.25)
+            return listener.connection_count == 0
+
+        await until(is_swept_out, what="the end of the connection")
+        sock = client.writer.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0, "a reset"
+
+
+async def test_who_takes_nothing_behind_the_last_answer_is_not_waited_for_for_ever() -> None:
+    async with listening() as (listener, exchanges, port, clock), ScriptedClient(port) as client:
+        exchanges.answers = False
+        await client.send(GET)
+        await until(lambda: len(exchanges.all) == 1, what="the request")
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is one for both directions
+        exchanges.all[0].client.write(bytes(20_000_000))
+        exchanges.all[0].client.finish(keep_alive=False)
+        await asyncio.sleep(0.05)
+        expire(listener, clock, LINGER_S)
+        assert listener.slow_readers == 0
+        expire(listener, clock, 4 - LINGER_S)  # what the kernels took was something
+        expire(listener, clock, 4)
+        await until(lambda: listener.connection_count == 0, what="the end of the connection")
+        assert listener.slow_readers == 1
 
 
 @pytest.mark.parametrize("finishes", [False, True])

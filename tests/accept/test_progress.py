@@ -15,7 +15,7 @@ from tests.kit.ports import LOOPBACK
 ON_BOTH_LOOPS = True
 
 
-def limits(*, request: int | None = None, response: int | None = None) -> Limits:
+def limits(*, request: int | None = None, response: int | None = None, window_s: float = 10) -> Limits:
     return Limits(
         max_connections=1,
         max_header_bytes=1,
@@ -27,7 +27,7 @@ def limits(*, request: int | None = None, response: int | None = None) -> Limits
         write_idle_timeout_s=30,
         min_request_rate=request,
         min_response_rate=response,
-        rate_window_s=10,
+        rate_window_s=window_s,
     )
 
 
@@ -158,10 +158,20 @@ async def test_the_least_rate_is_fast_enough(over: int, goes_on: bool) -> None:
         await peer.take_most()
         await settle(lambda: taken(peer.transport))
         in_one_second = taken(peer.transport) - before
-        taking = Taking(limits(response=in_one_second + over))
+        taking = Taking(limits(response=in_one_second + over, window_s=1))
         taking.start(peer.transport, 100.0)
         taking._taken = before  # as if it had begun to watch before the client took anything
         assert (taking.go_on(peer.transport, 101.0) is not None) is goes_on
+
+
+async def test_who_is_looked_at_early_is_not_judged_early() -> None:
+    async with a_peer() as peer:
+        await settle(lambda: taken(peer.transport))
+        taking = Taking(limits())
+        taking.start(peer.transport, 100.0)
+        assert taking.go_on(peer.transport, 102.0) == 102.0
+        assert taking.go_on(peer.transport, 129.9) == 129.9
+        assert taking.go_on(peer.transport, 130.0) is None
 
 
 async def test_where_nothing_waits_nothing_goes_on() -> None:
@@ -180,4 +190,4 @@ async def test_a_connection_that_is_gone_takes_nothing() -> None:
         taking.start(peer.transport, 100.0)
         peer.transport.abort()
         await asyncio.sleep(0)
-        assert taking.go_on(peer.transport, 110.0) is None
+        assert taking.go_on(peer.transport, 130.0) is None
