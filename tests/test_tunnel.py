@@ -296,11 +296,11 @@ async def test_the_end_of_a_tls_side_ends_a_plain_side(tls: tuple[ssl.SSLContext
         assert ends.reasons == [Reason.COMPLETED]
 
 
-@pytest.mark.parametrize("whose", ["client", "upstream"])
-async def test_a_tls_side_that_is_cut_without_a_farewell_is_no_end(
+@asynccontextmanager
+async def a_half_secure_tunnel(
     tls: tuple[ssl.SSLContext, ssl.SSLContext], whose: str
-) -> None:
-    """Anybody in between can end a connection; only the peer can say within TLS that this is all."""
+) -> AsyncGenerator[tuple[Ends, Peer, Peer]]:
+    """Yield a tunnel of which one side speaks TLS, with the peer of that side and the other."""
     secure = whose == "client"
     async with a_peer(tls if secure else None) as client, a_peer(None if secure else tls) as upstream:
         reasons: list[Reason] = []
@@ -308,7 +308,16 @@ async def test_a_tls_side_that_is_cut_without_a_farewell_is_no_end(
         client.give_to(tunnel.client)
         upstream.give_to(tunnel.upstream)
         tunnel.open()
-        cut, other = (client, upstream) if secure else (upstream, client)
+        yield Ends(tunnel, client, upstream, reasons), *((client, upstream) if secure else (upstream, client))
+
+
+@pytest.mark.parametrize("whose", ["client", "upstream"])
+async def test_a_tls_side_that_is_cut_without_a_farewell_is_no_end(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext], whose: str
+) -> None:
+    """Anybody in between can end a connection; only the peer can say within TLS that this is all."""
+    async with a_half_secure_tunnel(tls, whose) as (ends, cut, other):
+        tunnel, reasons = ends.tunnel, ends.reasons
         cut.writer.write(BLOCK)
         assert await other.read(len(BLOCK)) == BLOCK
         with socket.socket(fileno=os.dup(cut.writer.get_extra_info("socket").fileno())) as beneath:
@@ -326,14 +335,8 @@ async def test_a_tls_side_that_is_cut_without_a_farewell_is_no_end(
 async def test_a_farewell_of_tls_is_not_waited_for_as_long_as_a_stream_may_be_idle(
     tls: tuple[ssl.SSLContext, ssl.SSLContext], whose: str, *, expires: bool
 ) -> None:
-    secure = whose == "client"
-    async with a_peer(tls if secure else None) as client, a_peer(None if secure else tls) as upstream:
-        reasons: list[Reason] = []
-        tunnel = Tunnel(reasons.append, IDLE_S, 0.0)
-        client.give_to(tunnel.client)
-        upstream.give_to(tunnel.upstream)
-        tunnel.open()
-        silent, other = (client, upstream) if secure else (upstream, client)
+    async with a_half_secure_tunnel(tls, whose) as (ends, silent, other):
+        tunnel, reasons = ends.tunnel, ends.reasons
         silent.writer.transport.pause_reading()  # type: ignore[attr-defined]  # so it does not hear ours
         other.writer.write(b"the last")
         other.writer.write_eof()

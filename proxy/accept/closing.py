@@ -13,7 +13,7 @@ class OpenEnd:
     killed (RFC 9112 section 6.3: a client takes whatever came before the end for the whole).
     """
 
-    __slots__ = ("_is_finished", "_is_tls", "_socket")
+    __slots__ = ("_is_finished", "_socket")
 
     def __init__(self, transport: asyncio.BaseTransport) -> None:
         self._socket = transport.get_extra_info("socket")

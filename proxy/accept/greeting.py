@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rolegate.accept")
 
+# For the event loop's own timer, which knows nothing of who takes what: never, in effect.
 SHUTDOWN_S = 86_400.0
 
 
